@@ -1,0 +1,1 @@
+//! Comparing two disks and making one equal to the other.

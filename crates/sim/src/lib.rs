@@ -1,0 +1,3 @@
+//! The simulated world: it carries out what the life cycle asks for.
+
+pub mod store;

@@ -1,0 +1,255 @@
+//! What the model needs of disks, with two implementations of one behaviour: *stamps*, where a cell
+//! holds the number of its last write, and *images*, real files in a run folder.
+//!
+//! Every figure that a store returns is virtual: a function of which cells were written, never of how
+//! a file lies on the host. So the same scenario gives the same event log on both.
+//!
+//! A copy's disks have, from the bottom up: the *base*; *recovery points*, each an undo log of what was
+//! overwritten since it was taken; an optional *failover disk* over the chosen point, which takes the
+//! guest's writes while it exists; and, while tracking is on, the *change log*: closed logs that wait for
+//! their acknowledgement and an open one.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use hvrsim_types::id::{CopyId, PointId, SessionId};
+use hvrsim_types::size::Bytes;
+use serde::{Deserialize, Serialize};
+
+/// The number of a guest's write, counted over the whole scenario from [`WriteNo::FIRST`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct WriteNo(pub u64);
+
+impl WriteNo {
+    /// What a disk holds from the start counts as one write before all others.
+    pub const INITIAL: Self = Self(1);
+    /// The first write of a scenario.
+    pub const FIRST: Self = Self(2);
+}
+
+/// A guest's write. Offset and length are multiples of 4 KiB, but at a disk's end.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Write {
+    /// Its number; the content written is a function of it and of the place.
+    pub no: WriteNo,
+    /// Which disk of the machine.
+    pub disk: u8,
+    /// Where, in bytes.
+    pub offset: u64,
+    /// How much, in bytes.
+    pub len: u64,
+}
+
+/// A format of the files in a run folder.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+pub enum DiskFormat {
+    /// Dynamic VHDX.
+    #[default]
+    Vhdx,
+    /// Raw with holes.
+    Raw,
+}
+
+/// What a disk holds when it is made.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub enum Initial {
+    /// Nothing.
+    Blank,
+    /// That many bytes from the disk's start, written before the scenario.
+    Used(Bytes),
+    /// The content of a user's file, which is only read. Images only.
+    Given(PathBuf),
+}
+
+/// A disk to be made.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct DiskSpec {
+    /// Virtual size in bytes. Ignored for [`Initial::Given`].
+    pub size: Bytes,
+    /// The format of its file, where it has one.
+    pub format: DiskFormat,
+    /// Its content.
+    pub initial: Initial,
+}
+
+/// A log that was closed: bytes as the HRL layout has them (4,096 + data + 4,096 for every 127 writes, for each disk).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+pub struct LogStats {
+    /// Number of writes in it.
+    pub writes: u64,
+    /// Bytes to send.
+    pub bytes: u64,
+}
+
+/// A moment of a copy's disks.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum View {
+    /// What the guest sees now.
+    Live,
+    /// What it was when the recovery point was taken.
+    Point(PointId),
+}
+
+/// A set of 64 KiB blocks, by disk and block number.
+pub type BlockSet = BTreeSet<(u8, u64)>;
+
+/// Which blocks a resynchronization looks at.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub enum Candidates {
+    /// Every block that is present on a side: compared where present on both.
+    Everything,
+    /// These; they are compared, too, since tracking may name more than changed.
+    Tracked(BlockSet),
+}
+
+/// What a resynchronization is to do.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct ResyncSpec {
+    /// Where the content comes from.
+    pub source: CopyId,
+    /// Which moment of it.
+    pub view: View,
+    /// The copy whose base becomes equal to it. Its writes are kept in undo logs as a guest's are, not in its change log.
+    pub target: CopyId,
+    /// Where to look.
+    pub candidates: Candidates,
+    /// Send what is present at the source without comparing (a full initial replication).
+    pub full: bool,
+}
+
+/// A message on its way between the two halves of the engine.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Move {
+    /// From the source to the target; otherwise back.
+    pub to_target: bool,
+    /// Bytes that the link carries: payload, digests and a fixed framing, a pure function of the message.
+    pub link_bytes: u64,
+    /// Bytes that the sender read from its disks to make it.
+    pub read_bytes: u64,
+}
+
+/// What a session has done.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+pub struct ResyncCounts {
+    /// Bytes in 64 KiB blocks present on both sides and compared.
+    pub compared_bytes: u64,
+    /// Payload before compression, without digests and framing.
+    pub sent_bytes: u64,
+    /// The part of `sent_bytes` that had been sent before an interruption.
+    pub resent_bytes: u64,
+    /// Candidate blocks done.
+    pub blocks_done: u64,
+    /// Candidate blocks in all.
+    pub blocks_total: u64,
+}
+
+/// The first difference between two views.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Difference {
+    /// Which disk.
+    pub disk: u8,
+    /// The byte offset of the 4 KiB cell.
+    pub offset: u64,
+}
+
+/// A store that cannot go on: the run ends with exit code 3, or 2 when a user's image is at fault.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The image that a user gave cannot be used.
+    #[error("{path}: {what}")]
+    Given {
+        /// The user's file.
+        path: PathBuf,
+        /// What is wrong with it and what to do.
+        what: String,
+    },
+    /// The run folder cannot be used.
+    #[error("{path}: {what}")]
+    Folder {
+        /// The file or folder.
+        path: PathBuf,
+        /// What went wrong.
+        what: String,
+    },
+}
+
+/// A result of a store.
+pub type StoreResult<T> = Result<T, StoreError>;
+
+/// What the model needs of disks. All operations are on all disks of a copy at one instant.
+///
+/// The caller (the world) keeps the order of the life cycle; a store may panic on a copy, point or
+/// session that does not exist, since that is an error of the program.
+pub trait DiskStore {
+    /// Makes a copy's disks.
+    fn create(&mut self, copy: CopyId, disks: &[DiskSpec]) -> StoreResult<()>;
+    /// Deletes a copy's disks and all that belongs to them.
+    fn remove(&mut self, copy: CopyId) -> StoreResult<()>;
+    /// Virtual sizes, in order.
+    fn sizes(&self, copy: CopyId) -> Vec<Bytes>;
+
+    /// A guest's write: into the failover disk if there is one, else the base; into the open log if tracking is on.
+    fn write(&mut self, copy: CopyId, write: &Write) -> StoreResult<()>;
+
+    /// Starts tracking with an empty open log; an existing failover disk's content over the base is its
+    /// first entries, so that the log always leads from the base that the peer knows to the present.
+    fn log_start(&mut self, copy: CopyId) -> StoreResult<()>;
+    /// Stops tracking and drops all logs.
+    fn log_stop(&mut self, copy: CopyId) -> StoreResult<()>;
+    /// Whether tracking is on.
+    fn log_is_on(&self, copy: CopyId) -> bool;
+    /// Bytes in the open and the closed logs.
+    fn log_pending(&self, copy: CopyId) -> u64;
+    /// Closes the open log and opens a fresh one. The closed one is the newest of the copy's closed logs.
+    fn log_switch(&mut self, copy: CopyId) -> StoreResult<LogStats>;
+    /// Drops the oldest closed log: it was acknowledged.
+    fn log_drop_oldest(&mut self, copy: CopyId) -> StoreResult<()>;
+    /// Copies the oldest closed log of `from` to the end of what `to` has received and not yet applied.
+    fn log_deliver(&mut self, from: CopyId, to: CopyId) -> StoreResult<()>;
+    /// Applies the oldest received log to the base (undo logs keep what it overwrites) and drops it.
+    fn log_apply(&mut self, copy: CopyId) -> StoreResult<()>;
+    /// Drops what was received and not yet applied.
+    fn log_forget_received(&mut self, copy: CopyId) -> StoreResult<()>;
+    /// Adds the present content of these blocks' present cells to the open log, as writes; a cell that is absent is added as zeros.
+    fn log_add(&mut self, copy: CopyId, blocks: &BlockSet) -> StoreResult<()>;
+    /// Blocks that the open and the closed logs touch.
+    fn log_blocks(&self, copy: CopyId) -> BlockSet;
+
+    /// Takes a recovery point of the base: from now on what is overwritten is kept.
+    fn point_take(&mut self, copy: CopyId, point: PointId) -> StoreResult<()>;
+    /// Drops a recovery point; the older ones stay readable.
+    fn point_drop(&mut self, copy: CopyId, point: PointId) -> StoreResult<()>;
+    /// Sets the base back to the point; the point and all newer ones are gone.
+    fn point_rollback(&mut self, copy: CopyId, point: PointId) -> StoreResult<()>;
+    /// Blocks of the base that changed since the point was taken.
+    fn point_changes(&self, copy: CopyId, point: PointId) -> BlockSet;
+    /// Bytes that would have to be undone to show the base at this point: 0 for the newest content.
+    fn point_undo_bytes(&self, copy: CopyId, point: PointId) -> u64;
+
+    /// Puts a failover disk over the base, showing `view`.
+    fn failover_create(&mut self, copy: CopyId, view: View) -> StoreResult<()>;
+    /// Drops the failover disk: the base is as it was.
+    fn failover_discard(&mut self, copy: CopyId) -> StoreResult<()>;
+    /// Merges the failover disk into the base and drops all recovery points. Returns the bytes merged.
+    fn failover_commit(&mut self, copy: CopyId) -> StoreResult<u64>;
+    /// Whether there is a failover disk.
+    fn has_failover(&self, copy: CopyId) -> bool;
+
+    /// Opens a resynchronization.
+    fn resync_open(&mut self, session: SessionId, spec: &ResyncSpec) -> StoreResult<()>;
+    /// The message to carry next, or `None` when everything is equal. The same answer until it is delivered.
+    fn resync_next(&mut self, session: SessionId) -> StoreResult<Option<Move>>;
+    /// The message of `resync_next` has arrived: the other half works on it.
+    fn resync_deliver(&mut self, session: SessionId) -> StoreResult<()>;
+    /// The connection broke: what is on its way is lost, the engine goes back to its last checkpoint.
+    fn resync_interrupt(&mut self, session: SessionId) -> StoreResult<()>;
+    /// Counts so far.
+    fn resync_counts(&self, session: SessionId) -> ResyncCounts;
+    /// Ends the session, finished or not.
+    fn resync_close(&mut self, session: SessionId) -> StoreResult<()>;
+
+    /// The first difference between two views, by content; `None` when they are equal.
+    fn difference(&self, a: (CopyId, View), b: (CopyId, View)) -> StoreResult<Option<Difference>>;
+    /// Bytes present: ever written, or non-zero in the given image, by 4 KiB.
+    fn present_bytes(&self, copy: CopyId) -> u64;
+}

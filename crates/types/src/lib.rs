@@ -1,0 +1,17 @@
+//! The vocabulary of the simulator: ids, virtual time, sizes and rates, and the documented
+//! enumerations of Hyper-V Replica with their numbers. It knows no behaviour.
+//!
+//! * [`id`]: hosts, virtual machines, jobs, recovery points
+//! * [`time`]: virtual instants and spans, and the calendar that dates them
+//! * [`size`]: bytes and rates
+//! * [`state`]: replication states, modes, health, power, with both spellings
+//! * [`code`]: return codes of the WMI methods
+//! * [`job`]: job types and states
+
+pub mod code;
+pub mod id;
+pub mod job;
+pub mod near;
+pub mod size;
+pub mod state;
+pub mod time;
