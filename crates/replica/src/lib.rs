@@ -1,0 +1,3 @@
+//! The life cycle of Hyper-V Replica, pure.
+
+pub mod operation;
