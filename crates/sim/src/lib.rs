@@ -1,3 +1,4 @@
 //! The simulated world: it carries out what the life cycle asks for.
 
+pub mod look;
 pub mod store;

@@ -1,0 +1,149 @@
+//! Looking at the world without changing it: what cmdlets, WMI instances and expectations see.
+
+use hvrsim_replica::operation::Settings;
+use hvrsim_types::code::ReturnCode;
+use hvrsim_types::id::{CopyId, HostId, JobId, PointId, VmId};
+use hvrsim_types::job::{JobState, JobType};
+use hvrsim_types::state::{Health, Mode, Power, ReplicationState, ReplicationType};
+use hvrsim_types::time::{Calendar, Instant, Span};
+use uuid::Uuid;
+
+/// One copy as a client of its host sees it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CopyView {
+    /// Which copy.
+    pub copy: CopyId,
+    /// The machine's GUID, the same on both hosts.
+    pub guid: Uuid,
+    /// Power.
+    pub power: Power,
+    /// `ReplicationMode`.
+    pub mode: Mode,
+    /// `ReplicationState`, as shown: the requested one while a request is under way.
+    pub state: ReplicationState,
+    /// `ReplicationHealth`.
+    pub health: Health,
+    /// Why the health is not normal, a sentence each (`ReplicationHealthDetails`).
+    pub health_details: Vec<String>,
+    /// The host at the other end of the relationship.
+    pub peer: Option<HostId>,
+    /// The relationship's settings.
+    pub settings: Settings,
+    /// `LastReplicationTime`: last send (primary) or receipt (replica).
+    pub last_replication: Option<Instant>,
+    /// `LastApplyTime`.
+    pub last_apply: Option<Instant>,
+    /// `LastReplicationType`.
+    pub last_type: ReplicationType,
+    /// `FailedOverReplicationType`.
+    pub failed_over_type: ReplicationType,
+    /// Statistics of the monitoring interval.
+    pub statistics: StatisticsView,
+    /// The mutating job under way.
+    pub job: Option<JobId>,
+    /// User checkpoints.
+    pub checkpoints: u32,
+    /// Disks are marked inconsistent by a broken failback.
+    pub inconsistent: bool,
+}
+
+/// `Msvm_ReplicationStatistics`, `Measure-VMReplication`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct StatisticsView {
+    /// Start of the window.
+    pub since: Instant,
+    /// `ReplicationSuccessCount`.
+    pub successes: u32,
+    /// `ReplicationMissCount`.
+    pub missed: u32,
+    /// `NetworkFailureCount` and `ReplicationFailureCount`.
+    pub errors: u32,
+    /// `ReplicationSize` in bytes: total.
+    pub size_bytes: u64,
+    /// `MaxReplicationSize` in bytes.
+    pub max_size_bytes: u64,
+    /// `PendingReplicationSize` in bytes.
+    pub pending_bytes: u64,
+    /// Total latency of the cycles.
+    pub latency: Span,
+    /// Longest cycle.
+    pub max_latency: Span,
+}
+
+/// A recovery point.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PointView {
+    /// Its id.
+    pub id: PointId,
+    /// Its GUID, the same wherever the point is kept.
+    pub guid: Uuid,
+    /// The moment of the primary whose content it has.
+    pub taken: Instant,
+    /// Its kind.
+    pub kind: ReplicationType,
+}
+
+/// A job.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct JobView {
+    /// Its id on its host.
+    pub id: JobId,
+    /// The host.
+    pub host: HostId,
+    /// The machine it works on.
+    pub vm: VmId,
+    /// `JobType`.
+    pub kind: JobType,
+    /// `JobState`.
+    pub state: JobState,
+    /// The sub-phase, for instance `waiting-for-provider`.
+    pub phase: &'static str,
+    /// `PercentComplete`, 0 to 100.
+    pub percent: u8,
+    /// `ErrorCode`: 0 while there is none.
+    pub error: ReturnCode,
+    /// `ErrorDescription`: what, and what to do.
+    pub error_text: String,
+    /// When it was accepted.
+    pub submitted: Instant,
+    /// When it ended.
+    pub ended: Option<Instant>,
+    /// Bytes compared, if it is a resynchronization.
+    pub compared_bytes: u64,
+    /// Payload sent, if it is a resynchronization.
+    pub sent_bytes: u64,
+    /// Payload sent again after interruptions.
+    pub resent_bytes: u64,
+}
+
+/// Read access to the world by name and id.
+pub trait Look {
+    /// The virtual time.
+    fn now(&self) -> Instant;
+    /// The calendar of the scenario.
+    fn calendar(&self) -> &Calendar;
+    /// Names of all hosts, in order of their ids.
+    fn host_names(&self) -> Vec<String>;
+    /// Names of all virtual machines, in order of their ids.
+    fn vm_names(&self) -> Vec<String>;
+    /// The host of that name, without regard to case.
+    fn host(&self, name: &str) -> Option<HostId>;
+    /// The machine of that name, without regard to case.
+    fn vm(&self, name: &str) -> Option<VmId>;
+    /// A host's name.
+    fn host_name(&self, host: HostId) -> &str;
+    /// A machine's name.
+    fn vm_name(&self, vm: VmId) -> &str;
+    /// Whether a host is up.
+    fn host_is_up(&self, host: HostId) -> bool;
+    /// A copy, if the host holds one.
+    fn copy(&self, copy: CopyId) -> Option<CopyView>;
+    /// The recovery points kept on a copy, oldest first.
+    fn points(&self, copy: CopyId) -> Vec<PointView>;
+    /// The point with this GUID, wherever it is kept.
+    fn point_by_guid(&self, guid: Uuid) -> Option<PointId>;
+    /// A job that has not been removed yet (five minutes after its end).
+    fn job(&self, host: HostId, job: JobId) -> Option<JobView>;
+    /// All jobs of a copy that have not been removed yet, oldest first.
+    fn jobs(&self, copy: CopyId) -> Vec<JobView>;
+}
