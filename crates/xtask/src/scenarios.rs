@@ -1,0 +1,100 @@
+//! Runs every shipped scenario through the built program, on both stores.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::command;
+use crate::metadata::Metadata;
+
+const STORES: &[&str] = &["stamps", "images"];
+
+/// Builds `hvrsim` and runs all scenarios; gives back how many runs there were.
+pub(crate) fn run_all(metadata: &Metadata) -> Result<String> {
+    if !metadata.has("hvrsim-cli") {
+        return Ok("skipped: the package hvrsim-cli does not exist yet".to_owned());
+    }
+    let root = &metadata.workspace_root;
+    let mut build = command::cargo(root, &["build", "--release", "--locked", "--package", "hvrsim-cli"]);
+    command::run(&mut build, "see the compiler's output above")?;
+    let program = metadata.target_directory.join("release").join("hvrsim");
+    let work = metadata.target_directory.join("xtask").join("scenarios");
+    fs::create_dir_all(&work).with_context(|| format!("cannot create {}", work.display()))?;
+
+    let scenarios = shipped(&root.join("scenarios"))?;
+    let mut runs = 0;
+    let mut failed = Vec::new();
+    for scenario in &scenarios {
+        for store in STORES {
+            runs += 1;
+            failed.extend(failure(&program, &work, scenario, store)?);
+        }
+    }
+    if !failed.is_empty() {
+        bail!(
+            "{} of {runs} runs of shipped scenarios ended otherwise than they should:\n{}",
+            failed.len(),
+            { failed.join("\n") }
+        );
+    }
+    Ok(format!("{} scenarios, {runs} runs", scenarios.len()))
+}
+
+/// Runs one scenario in a folder of its own; what it printed is told only when it ends unexpectedly.
+fn failure(program: &Path, work: &Path, scenario: &Path, store: &str) -> Result<Option<String>> {
+    let mut command = Command::new(program);
+    command.current_dir(work).arg("run").arg(scenario).args(["--store", store]).stdin(Stdio::null());
+    let output = command.output().with_context(|| format!("cannot start {}", program.display()))?;
+    let expected = expected_code(scenario);
+    if output.status.code() == Some(expected) {
+        return Ok(None);
+    }
+    let told =
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    let shown = command::shown(&command);
+    Ok(Some(format!("`{shown}` ended with {}, expected exit code {expected}:\n{told}", output.status)))
+}
+
+/// A lesson's broken half shows a failed expectation; everything else is met.
+fn expected_code(scenario: &Path) -> i32 {
+    let lesson = scenario.components().any(|part| part.as_os_str() == "lessons");
+    i32::from(lesson && scenario.file_stem().is_some_and(|stem| stem == "broken"))
+}
+
+/// All scenario files below a folder, in order. A file without the key `scenario` is a part that others include.
+fn shipped(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(&folder).with_context(|| format!("cannot list {}", folder.display()))? {
+            let path = entry?.path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "yaml") && is_whole(&path)? {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn is_whole(path: &Path) -> Result<bool> {
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(text.lines().any(|line| line.starts_with("scenario:")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::expected_code;
+    use std::path::Path;
+
+    #[test]
+    fn only_the_broken_half_of_a_lesson_fails() {
+        assert_eq!(expected_code(Path::new("scenarios/lessons/saved-state/broken.yaml")), 1);
+        assert_eq!(expected_code(Path::new("scenarios/lessons/saved-state/fixed.yaml")), 0);
+        assert_eq!(expected_code(Path::new("scenarios/broken.yaml")), 0);
+    }
+}
