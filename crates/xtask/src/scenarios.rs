@@ -23,13 +23,14 @@ pub(crate) fn run_all(metadata: &Metadata) -> Result<String> {
     let work = metadata.target_directory.join("xtask").join("scenarios");
     fs::create_dir_all(&work).with_context(|| format!("cannot create {}", work.display()))?;
 
-    let scenarios = shipped(&root.join("scenarios"))?;
+    let (scenarios, parts): (Vec<_>, Vec<_>) =
+        shipped(&root.join("scenarios"))?.into_iter().partition(|scenario| scenario.is_whole);
     let mut runs = 0;
     let mut failed = Vec::new();
     for scenario in &scenarios {
         for store in STORES {
             runs += 1;
-            failed.extend(failure(&program, &work, scenario, store)?);
+            failed.extend(failure(&program, &work, &scenario.path, store)?);
         }
     }
     if !failed.is_empty() {
@@ -39,7 +40,7 @@ pub(crate) fn run_all(metadata: &Metadata) -> Result<String> {
             { failed.join("\n") }
         );
     }
-    Ok(format!("{} scenarios, {runs} runs", scenarios.len()))
+    Ok(format!("{} scenarios, {runs} runs; {} files are parts of others", scenarios.len(), parts.len()))
 }
 
 /// Runs one scenario in a folder of its own; what it printed is told only when it ends unexpectedly.
@@ -63,8 +64,14 @@ fn expected_code(scenario: &Path) -> i32 {
     i32::from(lesson && scenario.file_stem().is_some_and(|stem| stem == "broken"))
 }
 
-/// All scenario files below a folder, in order. A file without the key `scenario` is a part that others include.
-fn shipped(folder: &Path) -> Result<Vec<PathBuf>> {
+/// A file below `scenarios/`; without the key `scenario` it is a part that others include.
+struct Shipped {
+    path: PathBuf,
+    is_whole: bool,
+}
+
+/// All scenario files below a folder, in order.
+fn shipped(folder: &Path) -> Result<Vec<Shipped>> {
     let mut found = Vec::new();
     let mut open = vec![folder.to_owned()];
     while let Some(folder) = open.pop() {
@@ -72,18 +79,16 @@ fn shipped(folder: &Path) -> Result<Vec<PathBuf>> {
             let path = entry?.path();
             if path.is_dir() {
                 open.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "yaml") && is_whole(&path)? {
-                found.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "yaml") {
+                let text =
+                    fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+                found
+                    .push(Shipped { path, is_whole: text.lines().any(|line| line.starts_with("scenario:")) });
             }
         }
     }
-    found.sort();
+    found.sort_by(|one, other| one.path.cmp(&other.path));
     Ok(found)
-}
-
-fn is_whole(path: &Path) -> Result<bool> {
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(text.lines().any(|line| line.starts_with("scenario:")))
 }
 
 #[cfg(test)]

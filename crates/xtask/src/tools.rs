@@ -14,7 +14,7 @@ struct Tool {
 
 const TOOLS: &[Tool] = &[
     Tool { program: "qemu-img", packages: &["qemu-utils"] },
-    Tool { program: "7z", packages: &["7zip", "p7zip-full"] },
+    Tool { program: "7z", packages: &["p7zip-full", "7zip"] },
 ];
 
 /// Makes sure that all are there; as root, or with `install`, by installing what is missing.
@@ -84,6 +84,6 @@ mod tests {
     fn the_advice_can_be_typed() {
         let text = advice(&TOOLS.iter().collect::<Vec<_>>());
         assert!(text.contains("\n  sudo apt-get install qemu-utils\n"));
-        assert!(text.contains("\n  sudo apt-get install 7zip || sudo apt-get install p7zip-full\n"));
+        assert!(text.contains("\n  sudo apt-get install p7zip-full || sudo apt-get install 7zip\n"));
     }
 }
