@@ -132,16 +132,24 @@ fn none(found: &[String], about: &str) -> Result<()> {
 fn tests(site: &Site) -> Result<String> {
     let advice = "mend the tests that failed above";
     let root = &site.metadata.workspace_root;
-    let kept = if command::found("cargo-nextest") {
+    if command::found("cargo-nextest") {
         let args = ["nextest", "run", "--workspace", "--locked", "--no-fail-fast", "--status-level", "slow"];
         let summary = |line: &str| line.trim_start().starts_with("Summary");
-        command::run_keeping(&mut command::cargo(root, &args), Output::Stderr, summary, advice)?
-    } else {
-        let args = ["test", "--workspace", "--locked", "--no-fail-fast", "--lib", "--bins", "--tests"];
-        let summary = |line: &str| line.starts_with("test result:");
-        command::run_keeping(&mut command::cargo(root, &args), Output::Stdout, summary, advice)?
-    };
-    kept.last().cloned().context("the tests ended without a summary: did any run?")
+        let kept = command::run_keeping(&mut command::cargo(root, &args), Output::Stderr, summary, advice)?;
+        return kept.last().cloned().context("nextest ended without a summary: did any test run?");
+    }
+    let args = ["test", "--workspace", "--locked", "--no-fail-fast", "--lib", "--bins", "--tests"];
+    let summary = |line: &str| line.starts_with("test result:");
+    let kept = command::run_keeping(&mut command::cargo(root, &args), Output::Stdout, summary, advice)?;
+    Ok(format!("{} tests passed in {} binaries", passed(&kept), kept.len()))
+}
+
+/// The sum over the closing lines of test binaries: `test result: ok. 19 passed; 0 failed; ...`.
+fn passed(closing: &[String]) -> u64 {
+    let numbers = closing
+        .iter()
+        .filter_map(|line| line.split(" passed").next()?.rsplit(' ').next()?.parse::<u64>().ok());
+    numbers.sum()
 }
 
 fn doc_tests(site: &Site) -> Result<String> {
@@ -164,7 +172,7 @@ fn benches(site: &Site) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{STEPS, ci, exit_code};
+    use super::{STEPS, ci, exit_code, passed};
 
     #[test]
     fn steps_have_names_of_their_own() {
@@ -172,6 +180,15 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), STEPS.len());
+    }
+
+    #[test]
+    fn closing_lines_add_up() {
+        let lines = [
+            "test result: ok. 19 passed; 0 failed; 1 ignored",
+            "test result: ok. 3 passed; 0 failed; 0 ignored",
+        ];
+        assert_eq!(passed(&lines.map(str::to_owned)), 22);
     }
 
     #[test]
