@@ -37,7 +37,7 @@ impl Position {
     }
 }
 
-/// The disks of one side. Cells are 4 KiB; a disk's last cell may be cut and counts as a whole one.
+/// The disks of one side, as they are read. Cells are 4 KiB; a disk's last cell may be cut and counts as a whole one.
 ///
 /// *Present* is a cell that was ever written or is not all zeros; an absent cell reads as zeros.
 pub trait Blocks {
@@ -73,6 +73,10 @@ pub trait Blocks {
     /// # Errors
     /// The disk failed.
     fn read(&self, disk: u8, cells: &[Run]) -> Result<Self::Payload, Self::Error>;
+}
+
+/// The disks of the side that is made equal.
+pub trait BlocksMut: Blocks {
     /// Writes what the other side's `read` of the same cells gave.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 //!
 //! [`Source`] and [`Target`] are state machines without clock, threads or input and output. They
 //! exchange [`Message`]s, one on its way at a time, and the disks are passed into each call as
-//! [`Blocks`]. So the same engine runs inside a simulation, between two files, and over a network.
+//! [`Blocks`] and [`BlocksMut`]. So the same engine runs inside a simulation, between two files, and over a network.
 //!
 //! The work goes region by region ([`REGION_CELLS`]), and in each region by what is present:
 //!
@@ -26,7 +26,7 @@ pub mod runs;
 mod source;
 mod target;
 
-pub use blocks::{BLOCK_CELLS, Blocks, Digest, Position, REGION_CELLS};
+pub use blocks::{BLOCK_CELLS, Blocks, BlocksMut, Digest, Position, REGION_CELLS};
 pub use candidates::{Candidates, candidate_blocks};
 pub use message::{Data, Message, Next, Output, VERSION};
 pub use source::{Counts, Options, Source};

@@ -1,6 +1,6 @@
 //! Both halves in one place: makes one side's disks equal to the other's without a link between them.
 
-use crate::blocks::Blocks;
+use crate::blocks::{Blocks, BlocksMut};
 use crate::message::Output;
 use crate::source::{Counts, Options, Source};
 use crate::target::Target;
@@ -31,7 +31,7 @@ pub fn run<S, T>(
 ) -> Result<Progress, Error<S::Error>>
 where
     S: Blocks,
-    T: Blocks<Payload = S::Payload, Error = S::Error>,
+    T: BlocksMut<Payload = S::Payload, Error = S::Error>,
 {
     let (mut reader, mut writer) = (Source::new(options), Target::resume(from));
     let mut output: Option<Output<S::Payload>> = Some(reader.open(source));

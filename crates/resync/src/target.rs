@@ -4,7 +4,7 @@ use hvrsim_types::size::CELL;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::blocks::{BLOCK_CELLS, Blocks, Digest, Position};
+use crate::blocks::{BLOCK_CELLS, Blocks, BlocksMut, Digest, Position};
 use crate::candidates::Candidates;
 use crate::message::{Data, Message, Next, Output, VERSION};
 use crate::runs::{self, Run};
@@ -65,7 +65,7 @@ impl Target {
     ///
     /// # Errors
     /// The disk failed, or the message does not fit.
-    pub fn handle<B: Blocks>(
+    pub fn handle<B: BlocksMut>(
         &mut self,
         disk: &mut B,
         message: Message<B::Payload>,
@@ -97,7 +97,7 @@ impl Target {
     }
 
     /// Makes the present region equal and moves the checkpoint behind it.
-    fn complete<B: Blocks>(
+    fn complete<B: BlocksMut>(
         &mut self,
         disk: &mut B,
         candidates: &Candidates,
@@ -121,7 +121,7 @@ impl Target {
     }
 
     /// Moves the checkpoint over regions with these present blocks.
-    fn advance<B: Blocks>(
+    fn advance<B: BlocksMut>(
         &mut self,
         disk: &mut B,
         candidates: &Candidates,
@@ -136,7 +136,7 @@ impl Target {
     }
 
     /// Zeroes what lies in front of the source's next region, and says what is here in that one.
-    fn begin<B: Blocks>(
+    fn begin<B: BlocksMut>(
         &mut self,
         disk: &mut B,
         options: &Options,
@@ -148,9 +148,7 @@ impl Target {
         if limit.is_some_and(|limit| limit < from || usize::from(limit.disk) >= sizes.len()) {
             return Err(Error::Unexpected { message: "step" });
         }
-        while let Some((at, mine)) =
-            options.candidates.next_region(disk, &sizes, self.position, limit)?
-        {
+        while let Some((at, mine)) = options.candidates.next_region(disk, &sizes, self.position, limit)? {
             disk.zero(at.disk, &mine)?;
             self.advance(disk, &options.candidates, at.next(), &runs::blocks_of(&mine))?;
         }
@@ -187,7 +185,8 @@ impl Target {
             let places = runs::each(&mine).map(|cell| cell % BLOCK_CELLS);
             digests.extend(places.filter_map(|at| all.get(usize::try_from(at).ok()?).copied()));
         }
-        let read_bytes = CELL * runs::total(&runs::cells_of(&runs::blocks_of(&common), size_of(disk, number)));
+        let read_bytes =
+            CELL * runs::total(&runs::cells_of(&runs::blocks_of(&common), size_of(disk, number)));
         Ok(Output { message: Message::Cells { present, digests }, read_bytes })
     }
 }

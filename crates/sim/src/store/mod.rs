@@ -16,6 +16,13 @@ use hvrsim_types::id::{CopyId, PointId, SessionId};
 use hvrsim_types::size::Bytes;
 use serde::{Deserialize, Serialize};
 
+mod extents;
+mod session;
+mod stamps;
+mod tally;
+
+pub use stamps::Stamps;
+
 /// The number of a guest's write, counted over the whole scenario from [`WriteNo::FIRST`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct WriteNo(pub u64);

@@ -1,0 +1,366 @@
+//! The store that keeps no content: a cell holds the number of its last write.
+//!
+//! A disk costs what was written to it, whatever its size, and comparing two disks compares numbers.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use hvrsim_resync::runs::{self, Run};
+use hvrsim_types::id::{CopyId, PointId, SessionId};
+use hvrsim_types::size::{Bytes, CELL};
+use serde::{Deserialize, Serialize};
+
+use super::session::Session;
+use super::{
+    BlockSet, Difference, DiskSpec, DiskStore, Initial, LogStats, Move, ResyncCounts, ResyncSpec, StoreError,
+    StoreResult, View, Write, WriteNo, tally,
+};
+
+mod disk;
+mod log;
+mod side;
+
+use disk::{Disk, Part};
+use log::{Log, Tracking};
+use side::Side;
+
+/// One copy's disks and logs.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+struct Copy {
+    disks: Box<[Disk]>,
+    /// Oldest first, as the disks have them.
+    points: Vec<PointId>,
+    has_failover: bool,
+    tracking: Option<Box<Tracking>>,
+    received: VecDeque<Log>,
+}
+
+impl Copy {
+    /// The place of a view's point.
+    fn place(&self, view: View) -> Option<usize> {
+        match view {
+            View::Live => None,
+            View::Point(point) => Some(self.place_of(point)),
+        }
+    }
+
+    fn place_of(&self, point: PointId) -> usize {
+        self.points.iter().position(|p| *p == point).expect("the recovery point exists")
+    }
+
+    fn tracking(&mut self) -> &mut Tracking {
+        self.tracking.as_mut().expect("tracking is on")
+    }
+
+    fn side(&self, view: View) -> Side<&[Disk]> {
+        Side { disks: &self.disks, point: self.place(view) }
+    }
+
+    fn base(&mut self) -> Side<&mut [Disk]> {
+        assert!(!self.has_failover, "the target of a resynchronization has a failover disk");
+        Side { disks: &mut self.disks, point: None }
+    }
+}
+
+/// The store that keeps the numbers of writes.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+pub struct Stamps {
+    copies: BTreeMap<CopyId, Box<Copy>>,
+    sessions: BTreeMap<SessionId, Box<Session<Vec<Part>>>>,
+}
+
+impl Stamps {
+    /// A store without any copy.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn copy(&self, id: CopyId) -> &Copy {
+        self.copies.get(&id).expect("the copy exists")
+    }
+
+    fn copy_mut(&mut self, id: CopyId) -> &mut Copy {
+        self.copies.get_mut(&id).expect("the copy exists")
+    }
+
+    fn session(&self, id: SessionId) -> &Session<Vec<Part>> {
+        self.sessions.get(&id).expect("the session exists")
+    }
+}
+
+fn make(spec: &DiskSpec) -> StoreResult<Disk> {
+    let mut disk = Disk::new(spec.size.0);
+    match &spec.initial {
+        Initial::Blank => {}
+        Initial::Used(used) => {
+            let used = tally::cells(0, used.0.min(spec.size.0));
+            if used.len > 0 {
+                disk.fill(used, WriteNo::INITIAL.0);
+            }
+        }
+        Initial::Given(path) => {
+            let what = "a given image needs the image store (--store images)".to_owned();
+            return Err(StoreError::Given { path: path.clone(), what });
+        }
+    }
+    Ok(disk)
+}
+
+impl DiskStore for Stamps {
+    fn create(&mut self, copy: CopyId, disks: &[DiskSpec]) -> StoreResult<()> {
+        let disks: StoreResult<Box<[Disk]>> = disks.iter().map(make).collect();
+        let made = Copy {
+            disks: disks?,
+            points: Vec::new(),
+            has_failover: false,
+            tracking: None,
+            received: VecDeque::new(),
+        };
+        self.copies.insert(copy, Box::new(made));
+        Ok(())
+    }
+
+    fn remove(&mut self, copy: CopyId) -> StoreResult<()> {
+        self.copies.remove(&copy).expect("the copy exists");
+        Ok(())
+    }
+
+    fn sizes(&self, copy: CopyId) -> Vec<Bytes> {
+        self.copy(copy).disks.iter().map(|disk| Bytes(disk.size)).collect()
+    }
+
+    fn write(&mut self, copy: CopyId, write: &Write) -> StoreResult<()> {
+        let copy = self.copy_mut(copy);
+        let run = tally::cells(write.offset, write.len);
+        copy.disks[usize::from(write.disk)].write(run, write.no.0);
+        if let Some(tracking) = &mut copy.tracking {
+            tracking.add(write.disk, write.len, [(run, write.no.0)]);
+        }
+        Ok(())
+    }
+
+    fn log_start(&mut self, copy: CopyId) -> StoreResult<()> {
+        let copy = self.copy_mut(copy);
+        let mut tracking = Tracking::new(number(copy.disks.len()));
+        for (number, disk) in (0..).zip(&copy.disks) {
+            let Some(failover) = disk.failover() else { continue };
+            let mut covered = Vec::new();
+            for (run, _) in failover.iter() {
+                runs::push(&mut covered, run);
+            }
+            for piece in tally::pieces(&covered) {
+                tracking.add(number, tally::bytes(piece, disk.size), failover.within(piece));
+            }
+        }
+        copy.tracking = Some(Box::new(tracking));
+        Ok(())
+    }
+
+    fn log_stop(&mut self, copy: CopyId) -> StoreResult<()> {
+        self.copy_mut(copy).tracking = None;
+        Ok(())
+    }
+
+    fn log_is_on(&self, copy: CopyId) -> bool {
+        self.copy(copy).tracking.is_some()
+    }
+
+    fn log_pending(&self, copy: CopyId) -> u64 {
+        self.copy(copy).tracking.as_ref().map_or(0, |tracking| tracking.pending())
+    }
+
+    fn log_switch(&mut self, copy: CopyId) -> StoreResult<LogStats> {
+        Ok(self.copy_mut(copy).tracking().switch())
+    }
+
+    fn log_drop_oldest(&mut self, copy: CopyId) -> StoreResult<()> {
+        assert!(self.copy_mut(copy).tracking().drop_oldest(), "there is a closed log");
+        Ok(())
+    }
+
+    fn log_deliver(&mut self, from: CopyId, to: CopyId) -> StoreResult<()> {
+        let log = self.copy(from).tracking.as_ref().and_then(|tracking| tracking.oldest());
+        let log = log.expect("there is a closed log").clone();
+        self.copy_mut(to).received.push_back(log);
+        Ok(())
+    }
+
+    fn log_apply(&mut self, copy: CopyId) -> StoreResult<()> {
+        let copy = self.copy_mut(copy);
+        let log = copy.received.pop_front().expect("a log was received");
+        for (disk, run, stamp) in log.iter() {
+            copy.disks[usize::from(disk)].overwrite(run, stamp);
+        }
+        Ok(())
+    }
+
+    fn log_forget_received(&mut self, copy: CopyId) -> StoreResult<()> {
+        self.copy_mut(copy).received.clear();
+        Ok(())
+    }
+
+    fn log_add(&mut self, copy: CopyId, blocks: &BlockSet) -> StoreResult<()> {
+        let copy = self.copy_mut(copy);
+        for &(number, block) in blocks {
+            let disk = &copy.disks[usize::from(number)];
+            let run = tally::block(block, disk.size);
+            let parts = disk.view_whole(run);
+            let bytes = tally::bytes(run, disk.size);
+            copy.tracking.as_mut().expect("tracking is on").add(number, bytes, parts);
+        }
+        Ok(())
+    }
+
+    fn log_blocks(&self, copy: CopyId) -> BlockSet {
+        self.copy(copy).tracking.as_ref().map_or_else(BlockSet::new, |tracking| tracking.blocks())
+    }
+
+    fn point_take(&mut self, copy: CopyId, point: PointId) -> StoreResult<()> {
+        let copy = self.copy_mut(copy);
+        copy.points.push(point);
+        copy.disks.iter_mut().for_each(Disk::take_point);
+        Ok(())
+    }
+
+    fn point_drop(&mut self, copy: CopyId, point: PointId) -> StoreResult<()> {
+        let copy = self.copy_mut(copy);
+        let at = copy.place_of(point);
+        copy.points.remove(at);
+        copy.disks.iter_mut().for_each(|disk| disk.drop_point(at));
+        Ok(())
+    }
+
+    fn point_rollback(&mut self, copy: CopyId, point: PointId) -> StoreResult<()> {
+        let copy = self.copy_mut(copy);
+        let at = copy.place_of(point);
+        copy.points.truncate(at);
+        copy.disks.iter_mut().for_each(|disk| disk.roll_back(at));
+        Ok(())
+    }
+
+    fn point_changes(&self, copy: CopyId, point: PointId) -> BlockSet {
+        let copy = self.copy(copy);
+        let at = copy.place_of(point);
+        let mut out = BlockSet::new();
+        for (number, disk) in (0..).zip(&copy.disks) {
+            for (run, _) in disk.undone(at).iter() {
+                out.extend(runs::each(&runs::blocks_of(&[run])).map(|block| (number, block)));
+            }
+        }
+        out
+    }
+
+    fn point_undo_bytes(&self, copy: CopyId, point: PointId) -> u64 {
+        let copy = self.copy(copy);
+        let at = copy.place_of(point);
+        copy.disks.iter().map(|disk| CELL * disk.undone(at).cells()).sum()
+    }
+
+    fn failover_create(&mut self, copy: CopyId, view: View) -> StoreResult<()> {
+        let copy = self.copy_mut(copy);
+        assert!(!copy.has_failover, "there is no failover disk yet");
+        let place = copy.place(view);
+        copy.has_failover = true;
+        copy.disks.iter_mut().for_each(|disk| disk.create_failover(place));
+        Ok(())
+    }
+
+    fn failover_discard(&mut self, copy: CopyId) -> StoreResult<()> {
+        let copy = self.copy_mut(copy);
+        copy.has_failover = false;
+        copy.disks.iter_mut().for_each(Disk::discard_failover);
+        Ok(())
+    }
+
+    fn failover_commit(&mut self, copy: CopyId) -> StoreResult<u64> {
+        let copy = self.copy_mut(copy);
+        copy.has_failover = false;
+        copy.points.clear();
+        Ok(copy.disks.iter_mut().map(|disk| CELL * disk.commit_failover()).sum())
+    }
+
+    fn has_failover(&self, copy: CopyId) -> bool {
+        self.copy(copy).has_failover
+    }
+
+    fn resync_open(&mut self, session: SessionId, spec: &ResyncSpec) -> StoreResult<()> {
+        let source = self.copy(spec.source).side(spec.view);
+        let opened = Session::open(spec, &source, &self.copy(spec.target).side(View::Live))?;
+        self.sessions.insert(session, Box::new(opened));
+        Ok(())
+    }
+
+    fn resync_next(&mut self, session: SessionId) -> StoreResult<Option<Move>> {
+        Ok(self.session(session).next())
+    }
+
+    fn resync_deliver(&mut self, session: SessionId) -> StoreResult<()> {
+        let session = self.sessions.get_mut(&session).expect("the session exists");
+        if session.next().is_some_and(|message| message.to_target) {
+            let target = self.copies.get_mut(&session.to).expect("the target exists");
+            session.deliver_to_target(&mut target.base())
+        } else {
+            let (source, view) = session.from;
+            session.deliver_to_source(&self.copies.get(&source).expect("the source exists").side(view))
+        }
+    }
+
+    fn resync_interrupt(&mut self, session: SessionId) -> StoreResult<()> {
+        let session = self.sessions.get_mut(&session).expect("the session exists");
+        let (source, view) = session.from;
+        session.interrupt(&self.copies.get(&source).expect("the source exists").side(view));
+        Ok(())
+    }
+
+    fn resync_counts(&self, session: SessionId) -> ResyncCounts {
+        self.session(session).counts()
+    }
+
+    fn resync_close(&mut self, session: SessionId) -> StoreResult<()> {
+        self.sessions.remove(&session).expect("the session exists");
+        Ok(())
+    }
+
+    fn difference(&self, a: (CopyId, View), b: (CopyId, View)) -> StoreResult<Option<Difference>> {
+        let (a, b) = (self.copy(a.0).side(a.1), self.copy(b.0).side(b.1));
+        let number_of_disks = a.disks.len().max(b.disks.len());
+        for number in 0..number(number_of_disks) {
+            let parts = |side: &Side<&[Disk]>| {
+                let disk = side.disks.get(usize::from(number))?;
+                let all = Run { start: 0, len: disk.cells() };
+                Some((disk.size, if all.len == 0 { Vec::new() } else { disk.view(side.point, all) }))
+            };
+            let cell = match (parts(&a), parts(&b)) {
+                (Some((x, a)), Some((y, b))) => {
+                    let sizes = (x != y).then(|| x.min(y) / CELL);
+                    first_difference(&a, &b).into_iter().chain(sizes).min()
+                }
+                _ => Some(0),
+            };
+            if let Some(cell) = cell {
+                return Ok(Some(Difference { disk: number, offset: cell * CELL }));
+            }
+        }
+        Ok(None)
+    }
+
+    fn present_bytes(&self, copy: CopyId) -> u64 {
+        self.copy(copy).disks.iter().map(|disk| CELL * disk.present_cells()).sum()
+    }
+}
+
+/// A number of disks, which a machine has few of.
+fn number(disks: usize) -> u8 {
+    u8::try_from(disks).expect("at most 255 disks")
+}
+
+/// The first cell with another stamp; both lists are sorted and joined.
+fn first_difference(a: &[Part], b: &[Part]) -> Option<u64> {
+    let at = a.iter().zip(b).take_while(|(x, y)| x == y).count();
+    match (a.get(at), b.get(at)) {
+        (None, None) => None,
+        (Some((x, _)), None) | (None, Some((x, _))) => Some(x.start),
+        (Some((x, p)), Some((y, q))) if x.start == y.start && p == q => Some(x.end().min(y.end())),
+        (Some((x, _)), Some((y, _))) => Some(x.start.min(y.start)),
+    }
+}

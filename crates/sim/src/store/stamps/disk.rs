@@ -1,0 +1,218 @@
+//! One disk of a copy, by the numbers of the writes in its cells.
+
+use hvrsim_resync::runs::Run;
+use serde::{Deserialize, Serialize};
+
+use crate::store::extents::Stamped;
+
+/// A run of cells and the write that they hold; 0 for absent cells.
+pub(super) type Part = (Run, u64);
+
+/// One disk: the base, what recovery points keep, the failover disk.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub(super) struct Disk {
+    /// Bytes.
+    pub(super) size: u64,
+    base: Stamped,
+    /// One for each recovery point, oldest first: what the base held in the cells that were overwritten
+    /// between the point and the next one.
+    undo: Vec<Stamped>,
+    /// The failover disk's own cells.
+    failover: Option<Box<Stamped>>,
+}
+
+impl Disk {
+    pub(super) fn new(size: u64) -> Self {
+        Self { size, base: Stamped::default(), undo: Vec::new(), failover: None }
+    }
+
+    /// Cells of the disk.
+    pub(super) const fn cells(&self) -> u64 {
+        self.size.div_ceil(hvrsim_types::size::CELL)
+    }
+
+    /// Fills the base before anything else happens.
+    pub(super) fn fill(&mut self, run: Run, stamp: u64) {
+        self.base.set(run, stamp);
+    }
+
+    /// What the guest writes.
+    pub(super) fn write(&mut self, run: Run, stamp: u64) {
+        match &mut self.failover {
+            Some(failover) => failover.set(run, stamp),
+            None => self.overwrite(run, stamp),
+        }
+    }
+
+    /// Changes the base: recovery points and a failover disk keep seeing what they saw.
+    pub(super) fn overwrite(&mut self, run: Run, stamp: u64) {
+        if let Some(failover) = &mut self.failover {
+            keep(failover, &self.base, run);
+        }
+        if let Some(newest) = self.undo.last_mut() {
+            keep(newest, &self.base, run);
+        }
+        self.put(run, stamp);
+    }
+
+    fn put(&mut self, run: Run, stamp: u64) {
+        if stamp == 0 {
+            self.base.clear(run);
+        } else {
+            self.base.set(run, stamp);
+        }
+    }
+
+    /// A recovery point is taken: it is the newest.
+    pub(super) fn take_point(&mut self) {
+        self.undo.push(Stamped::default());
+    }
+
+    /// Drops the recovery point at this place; older ones keep what they need of it.
+    pub(super) fn drop_point(&mut self, at: usize) {
+        let dropped = self.undo.remove(at);
+        if let Some(older) = at.checked_sub(1).and_then(|older| self.undo.get_mut(older)) {
+            older.fill_from(&dropped);
+        }
+    }
+
+    /// Sets the base back to a point; it and all newer ones are gone.
+    pub(super) fn roll_back(&mut self, at: usize) {
+        let undone = self.undone(at);
+        self.undo.truncate(at);
+        for (run, stamp) in undone.iter() {
+            if let Some(failover) = &mut self.failover {
+                keep(failover, &self.base, run);
+            }
+            self.put(run, stamp);
+        }
+    }
+
+    /// What the base held at a point, in the cells that changed since.
+    pub(super) fn undone(&self, at: usize) -> Stamped {
+        let mut out = Stamped::default();
+        for layer in &self.undo[at..] {
+            out.fill_from(layer);
+        }
+        out
+    }
+
+    /// Puts a failover disk over the base, showing a point or the present.
+    pub(super) fn create_failover(&mut self, point: Option<usize>) {
+        self.failover = Some(Box::new(point.map_or_else(Stamped::default, |at| self.undone(at))));
+    }
+
+    /// Drops the failover disk.
+    pub(super) fn discard_failover(&mut self) {
+        self.failover = None;
+    }
+
+    /// Merges the failover disk into the base and drops all points. Returns the cells merged.
+    pub(super) fn commit_failover(&mut self) -> u64 {
+        self.undo.clear();
+        let failover = self.failover.take().unwrap_or_default();
+        for (run, stamp) in failover.iter() {
+            self.put(run, stamp);
+        }
+        failover.cells()
+    }
+
+    /// The failover disk's own cells.
+    pub(super) fn failover(&self) -> Option<&Stamped> {
+        self.failover.as_deref()
+    }
+
+    /// The layers over the base that a view looks through, nearest first.
+    fn layers(&self, point: Option<usize>) -> impl Iterator<Item = &Stamped> {
+        let failover = if point.is_none() { self.failover.as_deref() } else { None };
+        let undo = point.map_or(&[][..], |at| &self.undo[at..]);
+        failover.into_iter().chain(undo)
+    }
+
+    /// The content of a run in a view (a point, or what the guest sees), without absent parts.
+    pub(super) fn view(&self, point: Option<usize>, run: Run) -> Vec<Part> {
+        let (mut found, mut open) = (Vec::new(), vec![run]);
+        for layer in self.layers(point) {
+            let mut left = Vec::new();
+            for part in open {
+                for (part, stamp) in layer.segments(part) {
+                    match stamp {
+                        Some(stamp) => found.push((part, stamp)),
+                        None => left.push(part),
+                    }
+                }
+            }
+            open = left;
+        }
+        for part in open {
+            found.extend(self.base.within(part));
+        }
+        found.retain(|(_, stamp)| *stamp != 0);
+        found.sort_unstable_by_key(|(part, _)| part.start);
+        joined(&found)
+    }
+
+    /// The content of a run as the guest sees it, with absent parts.
+    pub(super) fn view_whole(&self, run: Run) -> Vec<Part> {
+        let (mut out, mut from) = (Vec::new(), run.start);
+        for (part, stamp) in self.view(None, run) {
+            if part.start > from {
+                out.push((Run::new(from, part.start), 0));
+            }
+            from = part.end();
+            out.push((part, stamp));
+        }
+        if from < run.end() {
+            out.push((Run::new(from, run.end()), 0));
+        }
+        out
+    }
+
+    /// The first present cell of a view at or behind `from`.
+    pub(super) fn next_present(&self, point: Option<usize>, mut from: u64) -> Option<u64> {
+        /// How far a view with layers is looked through at once.
+        const STRIDE: u64 = 1 << 16;
+        if self.layers(point).next().is_none() {
+            return self.base.next(from);
+        }
+        loop {
+            let near = self.layers(point).filter_map(|layer| layer.next(from));
+            let start = near.chain(self.base.next(from)).min()?;
+            from = (start + STRIDE).min(self.cells());
+            if let Some((part, _)) = self.view(point, Run::new(start, from)).first() {
+                return Some(part.start);
+            }
+        }
+    }
+
+    /// Present cells as the guest sees them.
+    pub(super) fn present_cells(&self) -> u64 {
+        let mut cells = self.base.cells();
+        for (run, stamp) in self.failover.iter().flat_map(|failover| failover.iter()) {
+            let covered: u64 = self.base.within(run).map(|(part, _)| part.len).sum();
+            cells = cells - covered + if stamp == 0 { 0 } else { run.len };
+        }
+        cells
+    }
+}
+
+/// Keeps in `layer` what the base holds in a run, where the layer does not know better.
+fn keep(layer: &mut Stamped, base: &Stamped, run: Run) {
+    for gap in layer.gaps(run) {
+        for (part, stamp) in base.segments(gap) {
+            layer.set(part, stamp.unwrap_or(0));
+        }
+    }
+}
+
+/// Joins neighbours with one stamp.
+fn joined(parts: &[Part]) -> Vec<Part> {
+    let mut out: Vec<Part> = Vec::with_capacity(parts.len());
+    for &(run, stamp) in parts {
+        match out.last_mut() {
+            Some((last, same)) if *same == stamp && last.end() == run.start => last.len += run.len,
+            _ => out.push((run, stamp)),
+        }
+    }
+    out
+}

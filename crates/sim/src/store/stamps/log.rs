@@ -1,0 +1,110 @@
+//! Change logs by the numbers of writes.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use hvrsim_resync::runs::{self, Run};
+use serde::{Deserialize, Serialize};
+
+use crate::store::extents::{Packed, pages};
+use crate::store::tally::Tally;
+use crate::store::{BlockSet, LogStats};
+
+/// One run in a log: disk and first cell in one number, length and write in another.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+struct Entry {
+    place: u64,
+    run: Packed,
+}
+
+/// Bits of an entry's place that hold the cell.
+const CELL_BITS: u32 = 56;
+
+/// The writes of a log in order.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Log(Vec<Entry>);
+
+impl Log {
+    fn push(&mut self, disk: u8, run: Run, stamp: u64) {
+        for page in pages(run) {
+            let place = (u64::from(disk) << CELL_BITS) | page.start;
+            self.0.push(Entry { place, run: Packed::new(page.len, stamp) });
+        }
+    }
+
+    /// The runs in order, with disk and stamp.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u8, Run, u64)> + '_ {
+        self.0.iter().map(|entry| {
+            let disk = entry.place.to_be_bytes()[0];
+            let start = entry.place & ((1 << CELL_BITS) - 1);
+            (disk, Run { start, len: entry.run.len() }, entry.run.value())
+        })
+    }
+
+    fn blocks(&self, out: &mut BlockSet) {
+        for (disk, run, _) in self.iter() {
+            out.extend(runs::each(&runs::blocks_of(&[run])).map(|block| (disk, block)));
+        }
+    }
+}
+
+/// The change log of a copy: the open log and the closed ones, oldest first.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub(super) struct Tracking {
+    open: Log,
+    tally: Tally,
+    closed: VecDeque<(Log, u64)>,
+    closed_bytes: u64,
+    disks: u8,
+}
+
+impl Tracking {
+    pub(super) fn new(disks: u8) -> Self {
+        let tally = Tally::new(disks.into());
+        Self { open: Log::default(), tally, closed: VecDeque::new(), closed_bytes: 0, disks }
+    }
+
+    /// Adds a write of so many bytes to the open log; its content may be of several earlier writes.
+    pub(super) fn add(&mut self, disk: u8, bytes: u64, parts: impl IntoIterator<Item = (Run, u64)>) {
+        self.tally.add(disk, bytes);
+        for (run, stamp) in parts {
+            self.open.push(disk, run, stamp);
+        }
+    }
+
+    /// Bytes in all logs.
+    pub(super) fn pending(&self) -> u64 {
+        self.closed_bytes + self.tally.stats().bytes
+    }
+
+    /// Closes the open log.
+    pub(super) fn switch(&mut self) -> LogStats {
+        let stats = self.tally.stats();
+        self.tally = Tally::new(self.disks.into());
+        let mut log = std::mem::take(&mut self.open);
+        log.0.shrink_to_fit();
+        self.closed.push_back((log, stats.bytes));
+        self.closed_bytes += stats.bytes;
+        stats
+    }
+
+    /// The oldest closed log.
+    pub(super) fn oldest(&self) -> Option<&Log> {
+        self.closed.front().map(|(log, _)| log)
+    }
+
+    /// Drops the oldest closed log; whether there was one.
+    pub(super) fn drop_oldest(&mut self) -> bool {
+        let dropped = self.closed.pop_front();
+        self.closed_bytes -= dropped.as_ref().map_or(0, |(_, bytes)| *bytes);
+        dropped.is_some()
+    }
+
+    /// The blocks that all logs touch.
+    pub(super) fn blocks(&self) -> BlockSet {
+        let mut out = BTreeSet::new();
+        for log in self.closed.iter().map(|(log, _)| log).chain([&self.open]) {
+            log.blocks(&mut out);
+        }
+        out
+    }
+}
