@@ -1,0 +1,88 @@
+//! Copying the content of a disk into a new file, without its holes and its history.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use crate::cells::for_each_filled;
+use crate::error::Error;
+use crate::file::{FileSystem, HostFs};
+use crate::image::Image;
+use crate::open::{CreateOptions, OpenOptions, create_in, open_in};
+use crate::seed::Seed;
+
+/// Zero parts of this many bytes are left out of the copy.
+const CELL: u64 = 4096;
+
+/// What a copy is to be; size and sector size are the source's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CopyOptions {
+    target: CreateOptions,
+}
+
+impl CopyOptions {
+    /// A raw image with holes. The logical sector size is lost: raw has no place for it.
+    #[must_use]
+    pub const fn raw() -> Self {
+        Self { target: CreateOptions::raw(0) }
+    }
+
+    /// A dynamic VHDX; the seed makes its GUIDs.
+    #[must_use]
+    pub const fn vhdx(seed: Seed) -> Self {
+        Self { target: CreateOptions::vhdx(0, seed) }
+    }
+
+    /// Bytes of a block of the copy: a power of two from 1 to 256 MiB.
+    #[must_use]
+    pub const fn block_size(mut self, bytes: u64) -> Self {
+        self.target = self.target.block_size(bytes);
+        self
+    }
+}
+
+/// Copies the content of the image `src` into a new image at `dst`. `src` is opened read-only: a user's file is not
+/// changed, also when its log is to be replayed. A chain becomes one file. What is zero takes no space in the copy.
+///
+/// The copy is made beside `dst` under the name `dst` + `.partial` and renamed when it is complete and durable, so that
+/// `dst` is there whole or not at all; what `dst` was before is replaced.
+///
+/// # Errors
+/// Those of [`crate::open`] for the source and of [`crate::create`] for the copy. After a failure nothing is left behind.
+pub fn copy_sparse(src: impl AsRef<Path>, dst: impl AsRef<Path>, options: &CopyOptions) -> Result<(), Error> {
+    copy_sparse_in(&HostFs, src.as_ref(), dst.as_ref(), options)
+}
+
+/// [`copy_sparse`] over another file system.
+///
+/// # Errors
+/// As [`copy_sparse`].
+pub fn copy_sparse_in(
+    fs: &dyn FileSystem,
+    src: &Path,
+    dst: &Path,
+    options: &CopyOptions,
+) -> Result<(), Error> {
+    let source = open_in(fs, src, &OpenOptions::read_only())?;
+    let partial = partial_name(dst);
+    let target = options.target.size(source.size()).logical_sector(source.logical_sector());
+    let copy = create_in(fs, &partial, &target)?;
+    let done = fill(&*source, copy).and_then(|()| {
+        fs.rename(&partial, dst).map_err(|error| Error::io("finished copy", error).in_file(dst))
+    });
+    if done.is_err() {
+        // The first failure is the one to tell.
+        let _ = fs.remove(&partial);
+    }
+    done
+}
+
+fn fill(source: &dyn Image, mut copy: Box<dyn Image>) -> Result<(), Error> {
+    for_each_filled(source, CELL, |range, content| copy.write_at(range.start, content))?;
+    copy.close()
+}
+
+fn partial_name(path: &Path) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(".partial");
+    name.into()
+}

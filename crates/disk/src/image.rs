@@ -1,0 +1,154 @@
+//! What every open image can do, whatever its format.
+
+use std::ops::Range;
+
+use crate::error::Error;
+
+/// The container format of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Format {
+    /// The disk's bytes and nothing else.
+    Raw,
+    /// VHDX, format version 1 (MS-VHDX), `.vhdx` and `.avhdx`.
+    Vhdx,
+    /// VHD (version 1). Recognised by [`crate::probe`], not opened yet.
+    Vhd,
+}
+
+impl std::fmt::Display for Format {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Raw => "raw",
+            Self::Vhdx => "VHDX",
+            Self::Vhd => "VHD",
+        })
+    }
+}
+
+/// Where the content of a range of the virtual disk comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ExtentKind {
+    /// Nothing was ever stored here: no block in any file of the chain, or a hole of a raw file. Reads as zeros.
+    Absent,
+    /// Known to be zero without looking: a block marked zero or given up, or a present block over a hole of the
+    /// host's file system.
+    Zero,
+    /// Stored in this image's own file. May still be zeros.
+    Data,
+    /// Stored in the file of a parent, near or far. May still be zeros.
+    Parent,
+}
+
+/// A range of the virtual disk with one kind of content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Extent {
+    /// First byte on the virtual disk.
+    pub start: u64,
+    /// Bytes, at least 1.
+    pub len: u64,
+    /// Where the content comes from.
+    pub kind: ExtentKind,
+}
+
+impl Extent {
+    /// The byte after the last.
+    #[must_use]
+    pub const fn end(&self) -> u64 {
+        self.start + self.len
+    }
+
+    /// Whether reading is needed to know the content.
+    #[must_use]
+    pub const fn may_hold_data(&self) -> bool {
+        matches!(self.kind, ExtentKind::Data | ExtentKind::Parent)
+    }
+}
+
+/// An open virtual disk image: a whole chain, seen as one disk.
+///
+/// Offsets and lengths are bytes of the virtual disk at any alignment. A range that leaves the disk is refused with
+/// [`crate::ErrorKind::OutOfRange`] and nothing of it is done. A change is durable after [`Image::flush`]; until then
+/// a power cut may keep any part of it. Dropping an image without [`Image::close`] is like a power cut for what was not
+/// flushed and leaves a VHDX to be repaired from its log at the next open, never a broken file.
+pub trait Image: Send + Sync {
+    /// Size of the virtual disk in bytes.
+    fn size(&self) -> u64;
+
+    /// Logical sector size in bytes: 512 or 4096.
+    fn logical_sector(&self) -> u32;
+
+    /// The container format of the topmost file.
+    fn format(&self) -> Format;
+
+    /// The GUID that names the present content of the disk (VHDX: DataWriteGuid, MS-VHDX 2.2.2), where the format has
+    /// one. It changes with the first change of a writing session.
+    fn data_write_guid(&self) -> Option<uuid::Uuid> {
+        None
+    }
+
+    /// Fills `buf` from `offset`. What no file holds reads as zeros.
+    ///
+    /// # Errors
+    /// `OutOfRange`, or `Io` and `Truncated` from the files.
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), Error>;
+
+    /// Writes `data` at `offset`.
+    ///
+    /// # Errors
+    /// `OutOfRange`, `ReadOnly`, or `Io` and `NoSpace` from the files.
+    fn write_at(&mut self, offset: u64, data: &[u8]) -> Result<(), Error>;
+
+    /// Makes `len` bytes from `offset` read as zeros and gives their space back where whole blocks, or holes of the
+    /// host's file system, allow it.
+    ///
+    /// # Errors
+    /// As [`Image::write_at`].
+    fn zero_at(&mut self, offset: u64, len: u64) -> Result<(), Error>;
+
+    /// Makes everything written so far survive a power cut.
+    ///
+    /// # Errors
+    /// `Io` or `NoSpace`. After a failed flush the image takes no more changes: what the disk holds is not known.
+    fn flush(&mut self) -> Result<(), Error>;
+
+    /// What `range` consists of, in order and without gaps, neighbours of one kind joined; no data is read. Looks at
+    /// the format's own tables and at the holes of the host's files.
+    ///
+    /// # Errors
+    /// `OutOfRange`, or `Io` from the files.
+    fn extents(&self, range: Range<u64>) -> Result<Vec<Extent>, Error>;
+
+    /// Flushes and leaves the file clean, with no log to replay.
+    ///
+    /// # Errors
+    /// As [`Image::flush`].
+    fn close(self: Box<Self>) -> Result<(), Error>;
+}
+
+impl std::fmt::Debug for dyn Image {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} image of {} bytes", self.format(), self.size())
+    }
+}
+
+/// Refuses a range that leaves a disk of `size` bytes.
+pub(crate) fn check_range(size: u64, offset: u64, len: u64) -> Result<(), Error> {
+    match offset.checked_add(len) {
+        Some(end) if end <= size => Ok(()),
+        _ => Err(Error::new(crate::ErrorKind::OutOfRange, "range of the virtual disk")
+            .at(offset)
+            .found(format!("{len} bytes"))
+            .requires(format!("to end within the disk's {size} bytes"))),
+    }
+}
+
+/// Appends an extent, joining it with the last where both are of one kind.
+pub(crate) fn push_extent(list: &mut Vec<Extent>, start: u64, len: u64, kind: ExtentKind) {
+    if len == 0 {
+        return;
+    }
+    match list.last_mut() {
+        Some(last) if last.kind == kind && last.end() == start => last.len += len,
+        _ => list.push(Extent { start, len, kind }),
+    }
+}

@@ -1,0 +1,43 @@
+//! Virtual disk images: raw files, VHDX (fixed, dynamic, differencing).
+//!
+//! The crate is a library for image tools. It reads and writes images the way their published formats
+//! ask for, keeps the crash rules of those formats, and says in its errors which structure at which
+//! offset is at fault and what to do about it. It uses no clock and no randomness: identifiers of files are
+//! derived from a [`Seed`] that the caller gives, so that equal calls make equal files.
+//!
+//! ```text
+//!   open, create, create_child, copy_sparse, present_cells     free functions over paths
+//!   Image                                                      one object-safe trait for every open image
+//!   raw    vhdx { header region metadata bat log ... }   hrl   the formats
+//!   file { BlockFile FileSystem }                              the only place that touches files
+//! ```
+//!
+//! Every function that takes a path has a twin `*_in` that takes a [`file::FileSystem`], which is where tests
+//! put memory instead of a disk, drop unflushed writes or make an operation fail.
+//!
+//! Sources: MS-VHDX (Virtual Hard Disk v2 file format), MS-HRL (Hyper-V Replica Log file format).
+
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!("images are larger than a 32-bit address space");
+
+mod bytes;
+mod cells;
+mod copy;
+mod error;
+pub mod file;
+mod image;
+mod open;
+mod raw;
+mod seed;
+mod vhdx;
+
+pub use cells::present_cells;
+pub use copy::{CopyOptions, copy_sparse, copy_sparse_in};
+pub use error::{Error, ErrorKind};
+pub use image::{Extent, ExtentKind, Format, Image};
+pub use open::{
+    Access, ChildOptions, CreateOptions, OpenOptions, create, create_child, create_child_in, create_in, open,
+    open_in, probe, probe_in,
+};
+pub use seed::Seed;
+pub use uuid::Uuid as Guid;

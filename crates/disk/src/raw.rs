@@ -1,0 +1,119 @@
+//! Raw images: the disk's bytes, with holes of the host's file system for what holds nothing.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::bytes::to_u64;
+use crate::error::{Error, ErrorKind};
+use crate::file::BlockFile;
+use crate::image::{Extent, ExtentKind, Format, Image, check_range, push_extent};
+
+/// Sector size of a raw image: the format has no field for it.
+pub(crate) const SECTOR: u32 = 512;
+
+/// An open raw image.
+pub(crate) struct RawImage {
+    path: PathBuf,
+    file: Arc<dyn BlockFile>,
+    size: u64,
+    writable: bool,
+}
+
+impl RawImage {
+    /// Takes over an open file as a raw image.
+    ///
+    /// # Errors
+    /// `Misaligned` when the size is not a multiple of 512: such a file is cut short or is no disk at all.
+    pub(crate) fn open(path: &Path, file: Arc<dyn BlockFile>, writable: bool) -> Result<Self, Error> {
+        let size = file.len().map_err(|error| Error::io("raw image", error).in_file(path))?;
+        if !size.is_multiple_of(u64::from(SECTOR)) {
+            return Err(Error::new(ErrorKind::Misaligned, "raw image")
+                .in_file(path)
+                .found(format!("a size of {size} bytes"))
+                .requires("a multiple of 512 bytes, one sector")
+                .remedy("check that the copy is complete and that the file is a disk image"));
+        }
+        Ok(Self { path: path.to_path_buf(), file, size, writable })
+    }
+
+    fn fail(&self, what: &'static str, offset: u64, error: std::io::Error) -> Error {
+        Error::io(what, error).at(offset).in_file(&self.path)
+    }
+
+    fn check(&self, offset: u64, len: u64) -> Result<(), Error> {
+        check_range(self.size, offset, len).map_err(|error| error.in_file(&self.path))
+    }
+
+    fn check_write(&self, offset: u64, len: u64) -> Result<(), Error> {
+        if !self.writable {
+            return Err(read_only(&self.path));
+        }
+        self.check(offset, len)
+    }
+}
+
+/// The refusal of a change to an image that was opened read-only.
+pub(crate) fn read_only(path: &Path) -> Error {
+    Error::new(ErrorKind::ReadOnly, "image")
+        .in_file(path)
+        .found("a change of an image opened read-only")
+        .remedy("open it for writing")
+}
+
+impl Image for RawImage {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn logical_sector(&self) -> u32 {
+        SECTOR
+    }
+
+    fn format(&self) -> Format {
+        Format::Raw
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), Error> {
+        self.check(offset, to_u64(buf.len()))?;
+        self.file.read_at(offset, buf).map_err(|error| self.fail("data", offset, error))
+    }
+
+    fn write_at(&mut self, offset: u64, data: &[u8]) -> Result<(), Error> {
+        self.check_write(offset, to_u64(data.len()))?;
+        self.file.write_at(offset, data).map_err(|error| self.fail("data", offset, error))
+    }
+
+    fn zero_at(&mut self, offset: u64, len: u64) -> Result<(), Error> {
+        self.check_write(offset, len)?;
+        self.file.punch_hole(offset, len).map_err(|error| self.fail("data", offset, error))
+    }
+
+    fn flush(&mut self) -> Result<(), Error> {
+        if !self.writable {
+            return Ok(());
+        }
+        self.file.flush().map_err(|error| self.fail("data", 0, error))
+    }
+
+    fn extents(&self, range: Range<u64>) -> Result<Vec<Extent>, Error> {
+        self.check(range.start, range.end.saturating_sub(range.start))?;
+        let data = self
+            .file
+            .data_extents(range.clone())
+            .map_err(|error| self.fail("holes of the file", range.start, error))?;
+        let mut found = Vec::new();
+        let mut at = range.start;
+        for part in data {
+            push_extent(&mut found, at, part.start - at, ExtentKind::Absent);
+            push_extent(&mut found, part.start, part.end - part.start, ExtentKind::Data);
+            at = part.end;
+        }
+        push_extent(&mut found, at, range.end.saturating_sub(at), ExtentKind::Absent);
+        Ok(found)
+    }
+
+    fn close(mut self: Box<Self>) -> Result<(), Error> {
+        self.flush()
+    }
+}

@@ -1,0 +1,135 @@
+//! Creating VHDX files.
+
+use std::path::PathBuf;
+
+use uuid::Uuid;
+
+use super::SIGNATURE;
+use super::bat::Geometry;
+use super::header::{Header, OFFSETS as HEADERS};
+use super::locator::Locator;
+use super::metadata::{BLOCK_SIZES, MAX_DISK, Metadata};
+use super::region::{self, Region, Regions};
+use crate::bytes::{KIB, MIB, put, round_up, to_usize};
+use crate::error::{Error, ErrorKind};
+use crate::file::BlockFile;
+use crate::seed::{GuidSource, Seed};
+
+/// Block size of a new dynamic disk, as Windows chooses it.
+pub(crate) const DEFAULT_BLOCK: u64 = 32 * MIB;
+/// Block size of a new differencing disk, as Windows chooses it.
+pub(crate) const CHILD_BLOCK: u64 = 2 * MIB;
+const LOG: Region = Region { id: Uuid::nil(), offset: MIB, length: MIB };
+const METADATA_OFFSET: u64 = 2 * MIB;
+const BAT_OFFSET: u64 = 3 * MIB;
+
+/// What a new file is to be.
+pub(crate) struct NewDisk {
+    pub size: u64,
+    pub block_size: u64,
+    pub logical_sector: u32,
+    pub physical_sector: u32,
+    pub seed: Seed,
+    /// For a differencing file.
+    pub parent: Option<NewParent>,
+}
+
+/// The parent of a new differencing file.
+pub(crate) struct NewParent {
+    pub disk_id: Uuid,
+    pub data_write_guid: Uuid,
+    /// The two absolute paths, of which the locator is made.
+    pub child_path: PathBuf,
+    pub path: PathBuf,
+}
+
+impl NewDisk {
+    /// Refuses what the format does not allow.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let fault = |name: &'static str, found: String, requires: &'static str| {
+            Err(Error::new(ErrorKind::InvalidOption, name).found(found).requires(requires))
+        };
+        if !BLOCK_SIZES.contains(&self.block_size) || !self.block_size.is_power_of_two() {
+            let found = format!("{} bytes", self.block_size);
+            return fault("block size", found, "a power of two from 1 to 256 MiB (MS-VHDX 2.6.2.1)");
+        }
+        for sector in [self.logical_sector, self.physical_sector] {
+            if sector != 512 && sector != 4096 {
+                return fault("sector size", format!("{sector} bytes"), "512 or 4096 (MS-VHDX 2.6.2.4)");
+            }
+        }
+        let whole = self.size.is_multiple_of(u64::from(self.logical_sector));
+        if self.size == 0 || self.size > MAX_DISK || !whole {
+            let found = format!("{} bytes", self.size);
+            return fault("disk size", found, "whole logical sectors, at most 64 TiB (MS-VHDX 2.6.2.2)");
+        }
+        Ok(())
+    }
+
+    /// Writes an empty disk into an empty file. The signature goes in last: a file whose creation was cut off is not
+    /// taken for a disk.
+    pub(crate) fn write(&self, file: &dyn BlockFile) -> Result<(), Error> {
+        self.check()?;
+        let parent_guid = self.parent.as_ref().map_or(Uuid::nil(), |parent| parent.data_write_guid);
+        let mut guids = GuidSource::new(self.seed, &[b"vhdx create", parent_guid.as_bytes()]);
+        let mut header = Header {
+            sequence: 1,
+            file_write_guid: guids.next(),
+            data_write_guid: guids.next(),
+            log_guid: Uuid::nil(),
+            log_version: 0,
+            version: 1,
+            log_length: u32::try_from(LOG.length).expect("1 MiB"),
+            log_offset: LOG.offset,
+        };
+        let metadata = self.metadata(guids.next());
+        let bat_len = round_up(Geometry::new(&metadata).entries * 8, MIB);
+        let regions = Regions::encode(
+            Region { id: region::BAT, offset: BAT_OFFSET, length: bat_len },
+            Region { id: region::METADATA, offset: METADATA_OFFSET, length: MIB },
+        );
+        let mut write = || -> std::io::Result<()> {
+            file.set_len(BAT_OFFSET + bat_len)?;
+            for at in HEADERS {
+                file.write_at(at, &header.encode())?;
+                header.sequence += 1;
+            }
+            for at in region::OFFSETS {
+                file.write_at(at, &regions)?;
+            }
+            file.write_at(METADATA_OFFSET, &metadata.encode())?;
+            file.flush()?;
+            file.write_at(0, &identifier())?;
+            file.flush()
+        };
+        write().map_err(|error| Error::io("new VHDX file", error))
+    }
+
+    fn metadata(&self, new_id: Uuid) -> Metadata {
+        Metadata {
+            block_size: self.block_size,
+            leave_allocated: false,
+            size: self.size,
+            disk_id: self.parent.as_ref().map_or(new_id, |parent| parent.disk_id),
+            logical_sector: self.logical_sector,
+            physical_sector: self.physical_sector,
+            parent: self.parent.as_ref().map(NewParent::locator),
+        }
+    }
+}
+
+impl NewParent {
+    fn locator(&self) -> Locator {
+        Locator::new(self.data_write_guid, &self.child_path, &self.path)
+    }
+}
+
+/// The file identifier: signature and creator, 64 KiB with what is unused left zero.
+fn identifier() -> Vec<u8> {
+    let mut buf = vec![0; to_usize(4 * KIB)];
+    put(&mut buf, 0, SIGNATURE);
+    let creator: Vec<u8> =
+        concat!("hvrsim ", env!("CARGO_PKG_VERSION")).encode_utf16().flat_map(u16::to_le_bytes).collect();
+    put(&mut buf, 8, &creator);
+    buf
+}

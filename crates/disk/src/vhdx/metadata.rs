@@ -1,0 +1,256 @@
+//! The metadata region (MS-VHDX 2.6): block size, disk size, sector sizes, identity, parent.
+
+use std::collections::BTreeSet;
+
+use uuid::Uuid;
+
+use super::locator::Locator;
+use super::region::Region;
+use crate::bytes::{KIB, MIB, get_guid, get_u16, get_u32, get_u64, put, to_u64, to_usize};
+use crate::error::{Error, ErrorKind};
+use crate::file::BlockFile;
+
+const TABLE_LEN: u64 = 64 * KIB;
+const MAX_ENTRIES: u16 = 2047;
+const MAX_USER_ENTRIES: usize = 1024;
+/// The largest virtual disk, 64 TiB.
+pub(crate) const MAX_DISK: u64 = 64 << 40;
+/// The smallest and the largest block.
+pub(crate) const BLOCK_SIZES: std::ops::RangeInclusive<u64> = MIB..=256 * MIB;
+
+const FILE_PARAMETERS: Uuid = Uuid::from_u128(0xCAA1_6737_FA36_4D43_B3B6_33F0_AA44_E76B);
+const DISK_SIZE: Uuid = Uuid::from_u128(0x2FA5_4224_CD1B_4876_B211_5DBE_D83B_F4B8);
+const DISK_ID: Uuid = Uuid::from_u128(0xBECA_12AB_B2E6_4523_93EF_C309_E000_C746);
+const LOGICAL_SECTOR: Uuid = Uuid::from_u128(0x8141_BF1D_A96F_4709_BA47_F233_A8FA_AB5F);
+const PHYSICAL_SECTOR: Uuid = Uuid::from_u128(0xCDA3_48C7_445D_4471_9CC9_E988_5251_C556);
+const PARENT_LOCATOR: Uuid = Uuid::from_u128(0xA8D3_5F2D_B30B_454D_ABF7_D3D8_4834_AB0C);
+const KNOWN: [Uuid; 6] =
+    [FILE_PARAMETERS, DISK_SIZE, DISK_ID, LOGICAL_SECTOR, PHYSICAL_SECTOR, PARENT_LOCATOR];
+
+const IS_USER: u32 = 1;
+const IS_DISK: u32 = 2;
+const IS_REQUIRED: u32 = 4;
+
+/// What the metadata of a file says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Metadata {
+    /// Bytes of a payload block: a power of two, 1..256 MiB.
+    pub block_size: u64,
+    /// A fixed disk: blocks are never given back.
+    pub leave_allocated: bool,
+    /// Bytes of the virtual disk.
+    pub size: u64,
+    /// The SCSI page 83 identity of the disk, the same in all files of a chain.
+    pub disk_id: Uuid,
+    pub logical_sector: u32,
+    pub physical_sector: u32,
+    /// There for a differencing file.
+    pub parent: Option<Locator>,
+}
+
+/// A table entry of an item.
+struct Item {
+    id: Uuid,
+    is_user: bool,
+    offset: u64,
+    length: u64,
+}
+
+impl Metadata {
+    /// Reads the table and the items, and checks every rule that concerns a single file.
+    pub(crate) fn read(file: &dyn BlockFile, region: Region) -> Result<Self, Error> {
+        let items = read_table(file, region)?;
+        let parameters = Fixed::<8>::read(file, region, &items, FILE_PARAMETERS, "file parameters item")?;
+        let flags = get_u32(&parameters.bytes, 4);
+        let size = Fixed::<8>::read(file, region, &items, DISK_SIZE, "virtual disk size item")?;
+        let disk_id = Fixed::<16>::read(file, region, &items, DISK_ID, "virtual disk id item")?;
+        let logical = Fixed::<4>::read(file, region, &items, LOGICAL_SECTOR, "logical sector size item")?;
+        let physical = Fixed::<4>::read(file, region, &items, PHYSICAL_SECTOR, "physical sector size item")?;
+        let parent = if flags & 2 == 0 {
+            None
+        } else {
+            let (at, bytes) = read_item(file, region, &items, PARENT_LOCATOR, "parent locator item")?;
+            Some(Locator::decode(&bytes).map_err(|error| error.at(at))?)
+        };
+        let metadata = Self {
+            block_size: u64::from(get_u32(&parameters.bytes, 0)),
+            leave_allocated: flags & 1 != 0,
+            size: get_u64(&size.bytes, 0),
+            disk_id: get_guid(&disk_id.bytes, 0),
+            logical_sector: get_u32(&logical.bytes, 0),
+            physical_sector: get_u32(&physical.bytes, 0),
+            parent,
+        };
+        if !BLOCK_SIZES.contains(&metadata.block_size) || !metadata.block_size.is_power_of_two() {
+            return Err(parameters.fault(
+                format!("a block size of {} bytes", metadata.block_size),
+                "a power of two from 1 to 256 MiB (MS-VHDX 2.6.2.1)",
+            ));
+        }
+        for (sector, item) in [(metadata.logical_sector, &logical), (metadata.physical_sector, &physical)] {
+            if sector != 512 && sector != 4096 {
+                let requires = "512 or 4096 (MS-VHDX 2.6.2.4, 2.6.2.5)";
+                return Err(item.fault(format!("a sector of {sector} bytes"), requires));
+            }
+        }
+        let whole = metadata.size.is_multiple_of(u64::from(metadata.logical_sector));
+        if metadata.size == 0 || metadata.size > MAX_DISK || !whole {
+            return Err(size.fault(
+                format!("a disk of {} bytes", metadata.size),
+                "whole logical sectors, at most 64 TiB (MS-VHDX 2.6.2.2)",
+            ));
+        }
+        Ok(metadata)
+    }
+
+    /// The used front of the metadata region of a new file: the table, then exactly the items that the format
+    /// requires, since some readers refuse anything further.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let block_size = u32::try_from(self.block_size).expect("at most 256 MiB");
+        let flags = u32::from(self.leave_allocated) | if self.parent.is_some() { 2 } else { 0 };
+        let parameters = [block_size.to_le_bytes(), flags.to_le_bytes()].concat();
+        let disk = IS_DISK | IS_REQUIRED;
+        let mut items = vec![
+            (FILE_PARAMETERS, IS_REQUIRED, parameters),
+            (DISK_SIZE, disk, self.size.to_le_bytes().to_vec()),
+            (DISK_ID, disk, self.disk_id.to_bytes_le().to_vec()),
+            (LOGICAL_SECTOR, disk, self.logical_sector.to_le_bytes().to_vec()),
+            (PHYSICAL_SECTOR, disk, self.physical_sector.to_le_bytes().to_vec()),
+        ];
+        if let Some(parent) = &self.parent {
+            items.push((PARENT_LOCATOR, IS_REQUIRED, parent.encode()));
+        }
+        let mut buf = vec![0; to_usize(TABLE_LEN)];
+        put(&mut buf, 0, b"metadata");
+        let count = u16::try_from(items.len()).expect("at most six items");
+        put(&mut buf, 10, &count.to_le_bytes());
+        for (index, (id, flags, content)) in items.into_iter().enumerate() {
+            let entry = 32 + 32 * index;
+            let offset = u32::try_from(buf.len()).expect("items are small");
+            let length = u32::try_from(content.len()).expect("items are small");
+            put(&mut buf, entry, &id.to_bytes_le());
+            put(&mut buf, entry + 16, &offset.to_le_bytes());
+            put(&mut buf, entry + 20, &length.to_le_bytes());
+            put(&mut buf, entry + 24, &flags.to_le_bytes());
+            buf.extend_from_slice(&content);
+        }
+        buf
+    }
+}
+
+fn read_table(file: &dyn BlockFile, region: Region) -> Result<Vec<Item>, Error> {
+    let mut buf = vec![0; to_usize(TABLE_LEN)];
+    let name = "metadata table";
+    file.read_at(region.offset, &mut buf).map_err(|error| Error::io(name, error).at(region.offset))?;
+    if &buf[..8] != b"metadata" {
+        return Err(Error::corrupt(name)
+            .at(region.offset)
+            .found("another signature")
+            .requires("the signature \"metadata\" (MS-VHDX 2.6.1.1)"));
+    }
+    let count = get_u16(&buf, 10);
+    if count > MAX_ENTRIES {
+        return Err(Error::corrupt(name)
+            .at(region.offset + 10)
+            .found(format!("{count} entries"))
+            .requires("at most 2047 (MS-VHDX 2.6.1.1)"));
+    }
+    let mut items = Vec::new();
+    let mut seen = BTreeSet::new();
+    for index in 0..u64::from(count) {
+        let at = 32 + 32 * index;
+        let item = read_entry(&buf[to_usize(at)..to_usize(at) + 32], region.offset + at, region)?;
+        if !seen.insert((item.id, item.is_user)) {
+            return Err(Error::corrupt("metadata table entry")
+                .at(region.offset + at)
+                .found(format!("item {} a second time", item.id))
+                .requires("every item once (MS-VHDX 2.6.1.2)"));
+        }
+        items.push(item);
+    }
+    if items.iter().filter(|item| item.is_user).count() > MAX_USER_ENTRIES {
+        return Err(Error::corrupt(name)
+            .at(region.offset)
+            .found("more than 1024 user items")
+            .requires("at most 1024 (MS-VHDX 2.6.1.2)"));
+    }
+    Ok(items)
+}
+
+fn read_entry(entry: &[u8], at: u64, region: Region) -> Result<Item, Error> {
+    let flags = get_u32(entry, 24);
+    let item = Item {
+        id: get_guid(entry, 0),
+        is_user: flags & IS_USER != 0,
+        offset: u64::from(get_u32(entry, 16)),
+        length: u64::from(get_u32(entry, 20)),
+    };
+    let empty = item.offset == 0 && item.length == 0;
+    let inside = item.offset >= TABLE_LEN && item.offset + item.length <= region.length;
+    if !empty && (!inside || item.length == 0 || item.length > MIB) {
+        return Err(Error::corrupt("metadata table entry")
+            .at(at)
+            .found(format!("item {} of {} bytes at {}", item.id, item.length, item.offset))
+            .requires("1 byte to 1 MiB, within the region, past its first 64 KiB (MS-VHDX 2.6.1.2)"));
+    }
+    let known = !item.is_user && KNOWN.contains(&item.id);
+    if flags & IS_REQUIRED != 0 && !known {
+        return Err(Error::new(ErrorKind::Unsupported, "metadata table entry")
+            .at(at)
+            .found(format!("the unknown item {}, marked as required", item.id))
+            .requires("a reader to know every required item (MS-VHDX 2.6.1.2)")
+            .remedy("convert the disk with the tool that made it"));
+    }
+    Ok(item)
+}
+
+/// Reads an item's content; the offset is that in the file.
+fn read_item(
+    file: &dyn BlockFile,
+    region: Region,
+    items: &[Item],
+    id: Uuid,
+    name: &'static str,
+) -> Result<(u64, Vec<u8>), Error> {
+    let item = items.iter().find(|item| item.id == id && !item.is_user).ok_or_else(|| {
+        Error::corrupt(name)
+            .at(region.offset)
+            .found("no such item")
+            .requires("the item to be there (MS-VHDX 2.6.2)")
+    })?;
+    let at = region.offset + item.offset;
+    let mut bytes = vec![0; to_usize(item.length)];
+    file.read_at(at, &mut bytes).map_err(|error| Error::io(name, error).at(at))?;
+    Ok((at, bytes))
+}
+
+/// An item of a fixed length.
+struct Fixed<const N: usize> {
+    name: &'static str,
+    at: u64,
+    bytes: [u8; N],
+}
+
+impl<const N: usize> Fixed<N> {
+    fn read(
+        file: &dyn BlockFile,
+        region: Region,
+        items: &[Item],
+        id: Uuid,
+        name: &'static str,
+    ) -> Result<Self, Error> {
+        let (at, bytes) = read_item(file, region, items, id, name)?;
+        let found = to_u64(bytes.len());
+        let bytes = bytes.try_into().map_err(|_| {
+            Error::corrupt(name)
+                .at(at)
+                .found(format!("{found} bytes"))
+                .requires(format!("{N} bytes (MS-VHDX 2.6.2)"))
+        })?;
+        Ok(Self { name, at, bytes })
+    }
+
+    fn fault(&self, found: String, requires: &'static str) -> Error {
+        Error::corrupt(self.name).at(self.at).found(found).requires(requires)
+    }
+}

@@ -1,0 +1,28 @@
+//! VHDX files (MS-VHDX): fixed, dynamic and differencing.
+//!
+//! ```text
+//!   header     which of the two headers counts; replacing both safely
+//!   region     where BAT and metadata stand            metadata, locator   what the disk is, who its parent is
+//!   bat        which block stands where, in what state space               which parts of the file are free
+//!   log        changes of BAT and bitmaps, replayed after a power cut
+//!   check      what must hold between all of these     create              new files
+//!   image      opening, reading, extents               write               the writing session
+//! ```
+
+mod bat;
+mod check;
+mod create;
+mod header;
+mod image;
+mod locator;
+mod log;
+mod metadata;
+mod region;
+mod space;
+mod write;
+
+pub(crate) use create::{CHILD_BLOCK, DEFAULT_BLOCK, NewDisk, NewParent};
+pub(crate) use image::{VhdxImage, is_vhdx};
+
+/// What a VHDX file begins with (MS-VHDX 2.2.1).
+pub(crate) const SIGNATURE: &[u8; 8] = b"vhdxfile";

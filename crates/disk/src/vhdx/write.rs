@@ -1,0 +1,429 @@
+//! The writing session (MS-VHDX 2.2.2, 2.3): what is written in which order, so that a power cut at any moment leaves
+//! either the old or the new.
+//!
+//! 1. The first change of a session replaces both headers (new FileWriteGuid and DataWriteGuid).
+//! 2. Payload goes to its place at once: into blocks that are present, or into space that nothing points at yet.
+//! 3. Changes of the BAT and of sector bitmaps gather in memory until [`VhdxImage::commit`]: payload is flushed where
+//!    pointing at it early would show something else than the old or the new; the changes go into the log; flush; then to
+//!    their places. The first entry of a session is durable before the headers name its log, since a header that names a log
+//!    without an entry makes the file unreadable.
+//! 4. Space that was given up is cleared and used again only after the commit that gave it up.
+//! 5. Closing flushes all, then takes the log's name out of the headers.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use uuid::Uuid;
+
+use super::bat::{BITMAP_BLOCK, Entry, PAGE, State};
+use super::image::VhdxImage;
+use super::log::{BATCH, LogWriter};
+use super::space::Space;
+use crate::bytes::to_usize;
+use crate::error::{Error, ErrorKind};
+use crate::image::Image;
+use crate::raw::read_only;
+use crate::seed::GuidSource;
+
+/// Metadata pages gathered before they are committed without being asked.
+const GATHER: usize = 8 * BATCH;
+
+/// The state of a writing session.
+pub(super) struct Session {
+    guids: GuidSource,
+    space: Space,
+    /// Whether the headers carry the session's GUIDs.
+    begun: bool,
+    /// There from the first commit on.
+    log: Option<LogWriter>,
+    /// Changed pages of sector bitmaps, by file offset.
+    pub(super) bitmaps: BTreeMap<u64, Vec<u8>>,
+    /// Space given up (offset, length) by changes that are not committed.
+    given_up: Vec<(u64, u64)>,
+    /// Payload must be durable before the gathered changes enter the log.
+    barrier: bool,
+    /// Length of the file that is surely on the disk, and the present one.
+    flushed_len: u64,
+    len: u64,
+    /// A write whose effect is not known has failed.
+    failed: bool,
+}
+
+impl Session {
+    /// A session over a file of `len` bytes with these used ranges. Nothing is written before the first change.
+    pub(super) fn new(guids: GuidSource, used: Vec<(u64, u64)>, len: u64) -> Self {
+        Self {
+            guids,
+            space: Space::new(used, len),
+            begun: false,
+            log: None,
+            bitmaps: BTreeMap::new(),
+            given_up: Vec::new(),
+            barrier: false,
+            flushed_len: 0,
+            len,
+            failed: false,
+        }
+    }
+}
+
+impl VhdxImage {
+    fn session(&mut self) -> &mut Session {
+        self.session.as_mut().expect("begin() has refused read-only images")
+    }
+
+    /// Starts the session with its first change.
+    fn begin(&mut self) -> Result<(), Error> {
+        let Some(session) = &mut self.session else {
+            return Err(read_only(&self.path));
+        };
+        if session.failed {
+            return Err(Error::new(ErrorKind::Io, "image")
+                .in_file(&self.path)
+                .found("a change after a flush that failed")
+                .remedy("close the image, mend the storage and open it again: what was flushed is replayed from the log"));
+        }
+        if session.begun {
+            return Ok(());
+        }
+        let (file_write_guid, data_write_guid) = (session.guids.next(), session.guids.next());
+        session.begun = true;
+        self.update_headers(|header| {
+            header.file_write_guid = file_write_guid;
+            header.data_write_guid = data_write_guid;
+        })?;
+        // A last block that some writer cut short becomes whole.
+        self.grow()
+    }
+
+    /// Replaces both headers; a flush of the file on the way. A failure ends the session.
+    fn update_headers(&mut self, change: impl FnOnce(&mut super::header::Header)) -> Result<(), Error> {
+        let result = self.current.update(&*self.file, change).map_err(|error| error.in_file(&self.path));
+        self.session().failed |= result.is_err();
+        result
+    }
+
+    /// Flushes the file. A failure ends the session: what the disk holds is not known any more.
+    fn flush_file(&mut self) -> Result<(), Error> {
+        let result = self.file.flush().map_err(|error| self.fail("flush", 0, error));
+        let session = self.session();
+        match &result {
+            Ok(()) => session.flushed_len = session.len,
+            Err(_) => session.failed = true,
+        }
+        result
+    }
+
+    /// Makes the file as long as the allocated space needs.
+    fn grow(&mut self) -> Result<(), Error> {
+        let session = self.session();
+        let end = session.space.end();
+        if session.len < end {
+            self.file.set_len(end).map_err(|error| self.fail("file length", end, error))?;
+            self.session().len = end;
+        }
+        Ok(())
+    }
+
+    /// Space for an object, reading as zeros.
+    fn alloc(&mut self, len: u64) -> Result<u64, Error> {
+        let place = self.session().space.alloc(len);
+        self.session().barrier |= place.reused;
+        let cleared = self.grow().and_then(|()| {
+            let punched = if place.reused { self.file.punch_hole(place.offset, len) } else { Ok(()) };
+            punched.map_err(|error| self.fail("free space", place.offset, error))
+        });
+        if cleared.is_err() {
+            self.session().space.release(place.offset, len);
+        }
+        cleared.map(|()| place.offset)
+    }
+
+    fn set_block(&mut self, block: u64, state: State, offset: u64) {
+        self.bat.set(self.geometry.payload_index(block), Entry::new(state, offset));
+    }
+
+    pub(super) fn write(&mut self, range: Range<u64>, data: &[u8]) -> Result<(), Error> {
+        self.begin()?;
+        for (block, part) in self.by_block(range.clone()) {
+            let source = &data[to_usize(part.start - range.start)..to_usize(part.end - range.start)];
+            self.write_block(block, part, source)?;
+        }
+        self.commit_if_many()
+    }
+
+    fn write_block(&mut self, block: u64, part: Range<u64>, data: &[u8]) -> Result<(), Error> {
+        if self.is_by_sectors(block, &part) {
+            let (part, data) = self.whole_sectors(part, data)?;
+            self.ensure_partial(block)?;
+            self.write_payload(part.start, &data)?;
+            return self.set_bits(block, part);
+        }
+        self.ensure_full(block)?;
+        self.write_payload(part.start, data)
+    }
+
+    /// Whether a change of `part` is one of single sectors over a parent.
+    fn is_by_sectors(&self, block: u64, part: &Range<u64>) -> bool {
+        match self.state(block) {
+            State::Partial => true,
+            State::NotPresent => self.parent.is_some() && !self.covers_block(block, part),
+            _ => false,
+        }
+    }
+
+    /// Whether a range holds all of a block that lies on the disk.
+    fn covers_block(&self, block: u64, part: &Range<u64>) -> bool {
+        let start = block * self.geometry.block_size;
+        part.start == start && part.end == (start + self.geometry.block_size).min(self.metadata.size)
+    }
+
+    fn write_payload(&mut self, at: u64, data: &[u8]) -> Result<(), Error> {
+        let place = self.place(at);
+        self.file.write_at(place, data).map_err(|error| self.fail("payload block", place, error))
+    }
+
+    /// Widens a change to whole sectors, what surrounds it read from the chain.
+    fn whole_sectors<'a>(
+        &self,
+        part: Range<u64>,
+        data: &'a [u8],
+    ) -> Result<(Range<u64>, Cow<'a, [u8]>), Error> {
+        let sector = u64::from(self.metadata.logical_sector);
+        let whole = part.start / sector * sector..part.end.next_multiple_of(sector);
+        if whole == part {
+            return Ok((part, Cow::Borrowed(data)));
+        }
+        let mut widened = vec![0; to_usize(whole.end - whole.start)];
+        let edge = to_usize(sector);
+        self.read_at(whole.start, &mut widened[..edge])?;
+        let last = widened.len() - edge;
+        self.read_at(whole.end - sector, &mut widened[last..])?;
+        let from = to_usize(part.start - whole.start);
+        widened[from..from + data.len()].copy_from_slice(data);
+        Ok((whole, Cow::Owned(widened)))
+    }
+
+    /// Makes a block present as a whole, zero where it was not.
+    fn ensure_full(&mut self, block: u64) -> Result<(), Error> {
+        if self.state(block) != State::Full {
+            let offset = self.alloc(self.geometry.block_size)?;
+            self.set_block(block, State::Full, offset);
+            self.session().barrier |= self.parent.is_some();
+        }
+        Ok(())
+    }
+
+    /// Makes a block of a differencing file present with none of its sectors, unless it is partially present already.
+    fn ensure_partial(&mut self, block: u64) -> Result<(), Error> {
+        if self.state(block) == State::Partial {
+            return Ok(());
+        }
+        let bitmap = self.geometry.bitmap_index(block / self.geometry.chunk_ratio);
+        if self.bat.get(bitmap).state() != Some(State::Full) {
+            let offset = self.alloc(BITMAP_BLOCK)?;
+            self.bat.set(bitmap, Entry::new(State::Full, offset));
+        }
+        let offset = self.alloc(self.geometry.block_size)?;
+        // Bits that an earlier life of the block left behind mean nothing; they must not begin to.
+        let start = block * self.geometry.block_size;
+        self.fill_bits(block, start..start + self.geometry.block_size, false)?;
+        self.set_block(block, State::Partial, offset);
+        Ok(())
+    }
+
+    /// Notes that sectors are here now. A block with all of them becomes fully present.
+    fn set_bits(&mut self, block: u64, part: Range<u64>) -> Result<(), Error> {
+        self.session().barrier = true;
+        self.fill_bits(block, part, true)?;
+        let start = block * self.geometry.block_size;
+        let end = (start + self.geometry.block_size).min(self.metadata.size);
+        if matches!(&self.sector_runs(block, start..end)?[..], [(_, true)]) {
+            let offset = self.place(start);
+            self.set_block(block, State::Full, offset);
+        }
+        Ok(())
+    }
+
+    /// Sets or clears the bits of a range of whole sectors within one block.
+    fn fill_bits(&mut self, block: u64, part: Range<u64>, value: bool) -> Result<(), Error> {
+        let sectors = (part.end - part.start) / u64::from(self.metadata.logical_sector);
+        let (first, first_bit) = self.bit_place(block, part.start);
+        let len = (first_bit + sectors).div_ceil(8);
+        let mut bytes = self.bitmap_bytes(first, len)?;
+        let old = bytes.clone();
+        for bit in first_bit..first_bit + sectors {
+            let mask = 1 << (bit % 8);
+            let byte = &mut bytes[to_usize(bit / 8)];
+            *byte = if value { *byte | mask } else { *byte & !mask };
+        }
+        if bytes == old {
+            return Ok(());
+        }
+        let mut page = first / PAGE * PAGE;
+        while page < first + len {
+            if !self.session().bitmaps.contains_key(&page) {
+                let content = self.bitmap_bytes(page, PAGE)?;
+                self.session().bitmaps.insert(page, content);
+            }
+            let content = self.session().bitmaps.get_mut(&page).expect("inserted above");
+            let (from, to) = (first.max(page), (first + len).min(page + PAGE));
+            content[to_usize(from - page)..to_usize(to - page)]
+                .copy_from_slice(&bytes[to_usize(from - first)..to_usize(to - first)]);
+            page += PAGE;
+        }
+        Ok(())
+    }
+
+    pub(super) fn zero(&mut self, range: Range<u64>) -> Result<(), Error> {
+        self.begin()?;
+        let mut at = range.start;
+        while at < range.end {
+            let block = at / self.geometry.block_size;
+            // Without a parent, blocks that were never present are zero as they are.
+            let absent =
+                if self.parent.is_none() { self.bat.absent_until(&self.geometry, block) } else { block };
+            let end = (absent.max(block + 1) * self.geometry.block_size).min(range.end);
+            if absent <= block {
+                self.zero_block(block, at..end)?;
+            }
+            at = end;
+        }
+        self.commit_if_many()
+    }
+
+    fn zero_block(&mut self, block: u64, part: Range<u64>) -> Result<(), Error> {
+        let state = self.state(block);
+        let whole = self.covers_block(block, &part) && !self.metadata.leave_allocated;
+        match state {
+            State::NotPresent if self.parent.is_none() => {}
+            State::Zero => {}
+            State::Undefined | State::Unmapped if !whole => {}
+            State::Full | State::Partial if whole => {
+                let given_up = (self.place(block * self.geometry.block_size), self.geometry.block_size);
+                self.session().given_up.push(given_up);
+                self.set_block(block, State::Zero, 0);
+            }
+            State::Full => self.punch(part)?,
+            _ if whole => self.set_block(block, State::Zero, 0),
+            _ => self.zero_sectors(block, part)?,
+        }
+        Ok(())
+    }
+
+    fn punch(&mut self, part: Range<u64>) -> Result<(), Error> {
+        let place = self.place(part.start);
+        let punched = self.file.punch_hole(place, part.end - part.start);
+        punched.map_err(|error| self.fail("payload block", place, error))
+    }
+
+    /// Zeros over a parent for less than a block: whole sectors become holes of this file, the edges are written.
+    fn zero_sectors(&mut self, block: u64, part: Range<u64>) -> Result<(), Error> {
+        let sector = u64::from(self.metadata.logical_sector);
+        let inner = part.start.next_multiple_of(sector)..part.end / sector * sector;
+        if inner.start > inner.end {
+            let zeros = vec![0; to_usize(part.end - part.start)];
+            return self.write_block(block, part, &zeros);
+        }
+        for edge in [part.start..inner.start, inner.end..part.end] {
+            if !edge.is_empty() {
+                let zeros = vec![0; to_usize(edge.end - edge.start)];
+                self.write_block(block, edge, &zeros)?;
+            }
+        }
+        if inner.is_empty() {
+            return Ok(());
+        }
+        self.ensure_partial_or_full(block)?;
+        self.punch(inner.clone())?;
+        if self.state(block) == State::Partial { self.set_bits(block, inner) } else { Ok(()) }
+    }
+
+    /// The edges may just have made the block fully present.
+    fn ensure_partial_or_full(&mut self, block: u64) -> Result<(), Error> {
+        if self.state(block) == State::Full { Ok(()) } else { self.ensure_partial(block) }
+    }
+
+    fn commit_if_many(&mut self) -> Result<(), Error> {
+        let gathered = self.bat.dirty_pages() + self.session().bitmaps.len();
+        if gathered >= GATHER { self.commit() } else { Ok(()) }
+    }
+
+    /// Makes the gathered changes of BAT and sector bitmaps durable, in the log at least.
+    fn commit(&mut self) -> Result<(), Error> {
+        if self.bat.dirty_pages() == 0 && self.session().bitmaps.is_empty() {
+            return Ok(());
+        }
+        if self.session().barrier {
+            self.flush_file()?;
+            if let Some(log) = &mut self.session().log {
+                log.settled();
+            }
+        }
+        let mut changes: Vec<(u64, Vec<u8>)> = self.session().bitmaps.clone().into_iter().collect();
+        changes.extend(self.bat.take_dirty());
+        for batch in changes.chunks(BATCH) {
+            self.commit_batch(batch)?;
+        }
+        let session = self.session();
+        session.bitmaps.clear();
+        session.barrier = false;
+        for (offset, len) in std::mem::take(&mut session.given_up) {
+            self.session().space.release(offset, len);
+            self.file.punch_hole(offset, len).map_err(|error| self.fail("free space", offset, error))?;
+        }
+        Ok(())
+    }
+
+    fn commit_batch(&mut self, batch: &[(u64, Vec<u8>)]) -> Result<(), Error> {
+        let (log_offset, log_len) =
+            (self.current.header.log_offset, u64::from(self.current.header.log_length));
+        let session = self.session.as_mut().expect("begin() has refused read-only images");
+        let first = session.log.is_none();
+        let log =
+            session.log.get_or_insert_with(|| LogWriter::new(log_offset, log_len, session.guids.next()));
+        let log_guid = log.guid();
+        let written = log.write(&*self.file, batch, session.flushed_len, session.len);
+        session.failed |= written.is_err();
+        written.map_err(|error| self.fail("log", log_offset, error))?;
+        self.flush_file()?;
+        if first {
+            self.update_headers(|header| header.log_guid = log_guid)?;
+        }
+        for (offset, page) in batch {
+            let placed = self.file.write_at(*offset, page);
+            self.session().failed |= placed.is_err();
+            placed.map_err(|error| self.fail("BAT or sector bitmap", *offset, error))?;
+        }
+        Ok(())
+    }
+
+    /// Makes everything durable.
+    pub(super) fn sync(&mut self) -> Result<(), Error> {
+        if self.session.as_ref().is_none_or(|session| !session.begun) {
+            return Ok(());
+        }
+        self.begin()?;
+        let gathered = self.bat.dirty_pages() > 0 || !self.session().bitmaps.is_empty();
+        if gathered {
+            // The commit's last flush covers the payload as well.
+            return self.commit();
+        }
+        self.flush_file()?;
+        if let Some(log) = &mut self.session().log {
+            log.settled();
+        }
+        Ok(())
+    }
+
+    /// Ends the session: everything durable and at its place, no log to replay.
+    pub(super) fn finish(&mut self) -> Result<(), Error> {
+        self.sync()?;
+        if !self.current.header.log_guid.is_nil() && self.session.is_some() {
+            self.flush_file()?;
+            self.update_headers(|header| header.log_guid = Uuid::nil())?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,6 @@
+//! Tests of the disk crate over its public interface, one module a theme.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod model;
+mod support;
+mod tools;
