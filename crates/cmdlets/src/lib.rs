@@ -1,0 +1,17 @@
+//! The cmdlets of the Hyper-V module: what a line of a runbook asks of the simulated world.
+//!
+//! One table ([`table`]) says what exists. [`parse`] splits a line as PowerShell does, [`bind`] finds the
+//! parameter set and checks the values, [`check`] looks at names before anything runs, and [`plan`] turns the
+//! call into operations on copies or into the table that a `Get-` cmdlet shows. Script syntax (variables,
+//! pipelines, several statements) is not part of it.
+
+pub mod table;
+
+mod bind;
+mod error;
+mod parse;
+mod value;
+
+pub use bind::{Call, bind};
+pub use error::{BindError, SyntaxError};
+pub use parse::{CommandLine, Item, Token, is_blank, parse};
