@@ -1,4 +1,4 @@
-//! Virtual disk images: raw files, VHDX (fixed, dynamic, differencing).
+//! Virtual disk images: raw files, VHDX (fixed, dynamic, differencing) and HRL change logs.
 //!
 //! The crate is a library for image tools. It reads and writes images the way their published formats
 //! ask for, keeps the crash rules of those formats, and says in its errors which structure at which
@@ -25,6 +25,7 @@ mod cells;
 mod copy;
 mod error;
 pub mod file;
+pub mod hrl;
 mod image;
 mod open;
 mod raw;
