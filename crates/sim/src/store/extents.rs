@@ -1,71 +1,88 @@
-//! A map from cells to values that costs what was written: runs of cells in a tree.
+//! A map from cells to values that costs what was written.
 //!
 //! Two stores use it: with step 0 every cell of a run has the run's value (the number of a write);
 //! with another step the value grows from cell to cell (a place in a file). The value 0 stands for an
 //! absent cell and never grows.
 //!
-//! Runs that could be one are one, but none crosses a multiple of 64 GiB, so that a run packs into 16
-//! bytes and equal maps are equal trees.
+//! The tree holds chunks of 16 MiB: a span of chunks whose cells make one run is one entry, and a chunk
+//! with several runs has a sorted list of them, 8 bytes each. A hot spot of small writes so costs little
+//! more than the numbers in it and is found with one short walk. Equal maps are equal trees.
 
 use std::collections::BTreeMap;
 
 use hvrsim_resync::runs::Run;
 use serde::{Deserialize, Serialize};
 
-/// Bits of a packed run that hold its length less one.
-const LEN_BITS: u32 = 24;
-/// No run crosses a multiple of this many cells: 64 GiB.
-const PAGE: u64 = 1 << LEN_BITS;
-/// Values are below this.
-const VALUE_LIMIT: u64 = 1 << (64 - LEN_BITS);
+/// Cells of a chunk: 16 MiB.
+const CHUNK: u64 = 1 << CHUNK_BITS;
+const CHUNK_BITS: u32 = 12;
+/// Bits of an entry that hold the value, below the place in the chunk.
+const VALUE_BITS: u32 = 64 - CHUNK_BITS;
+/// Stands in a list for cells that are not in the map.
+const NOTHING: u64 = (1 << VALUE_BITS) - 1;
 
-/// A run's length and value.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-pub(super) struct Packed(u64);
-
-impl Packed {
-    /// # Panics
-    /// A scenario with more than 2^40 writes.
-    pub(super) fn new(len: u64, value: u64) -> Self {
-        assert!(value < VALUE_LIMIT && (1..=PAGE).contains(&len), "a run of {len} cells with value {value}");
-        Self((value << LEN_BITS) | (len - 1))
-    }
-
-    pub(super) const fn len(self) -> u64 {
-        (self.0 & (PAGE - 1)) + 1
-    }
-
-    pub(super) const fn value(self) -> u64 {
-        self.0 >> LEN_BITS
-    }
-}
-
-/// Cuts a run at multiples of 64 GiB.
-pub(super) fn pages(run: Run) -> impl Iterator<Item = Run> {
-    let mut start = run.start;
-    std::iter::from_fn(move || {
-        (start < run.end()).then(|| {
-            let page = Run::new(start, run.end().min((start / PAGE + 1) * PAGE));
-            start = page.end();
-            page
-        })
-    })
+/// What a span of chunks holds.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+enum Span {
+    /// That many chunks are one run.
+    Same(u32, u64),
+    /// One chunk of several runs, each to the start of the next: place in the chunk and value in one number.
+    Mixed(Vec<u64>),
 }
 
 /// A map from cells to values.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Extents<const STEP: u64> {
-    runs: BTreeMap<u64, Packed>,
+    /// By the first chunk.
+    spans: BTreeMap<u64, Span>,
     cells: u64,
 }
 
 /// Every cell of a run has the same value.
 pub(super) type Stamped = Extents<0>;
 
+const fn pack(place: u64, value: u64) -> u64 {
+    (place << VALUE_BITS) | value
+}
+
+const fn place(entry: u64) -> u64 {
+    entry >> VALUE_BITS
+}
+
+const fn value(entry: u64) -> u64 {
+    entry & NOTHING
+}
+
+/// The place behind the run at `index` of a chunk's list.
+fn end_of(list: &[u64], index: usize) -> u64 {
+    list.get(index + 1).map_or(CHUNK, |entry| place(*entry))
+}
+
+/// The index of the run that holds a place of the chunk. Guesses from the place first: a walk of a few
+/// neighbours costs less than the scattered looks of a binary search.
+fn index_of(list: &[u64], at: u64) -> usize {
+    const NEAR: usize = 16;
+    let guess = usize::try_from((at * list.len() as u64) >> CHUNK_BITS).unwrap_or(0);
+    let low = guess.saturating_sub(NEAR);
+    let high = list.len().min(guess + NEAR);
+    let starts = |index: usize| place(list[index]) <= at;
+    if starts(low) && list.get(high).is_none_or(|entry| place(*entry) > at) {
+        let mut index = guess;
+        while !starts(index) {
+            index -= 1;
+        }
+        while index + 1 < high && starts(index + 1) {
+            index += 1;
+        }
+        return index;
+    }
+    list.partition_point(|entry| place(*entry) <= at) - 1
+}
+
 impl<const STEP: u64> Extents<STEP> {
     /// The value `cells` behind one with `value`.
     const fn grown(value: u64, cells: u64) -> u64 {
-        if value == 0 { 0 } else { value + STEP * cells }
+        if value == 0 || value == NOTHING { value } else { value + STEP * cells }
     }
 
     /// Cells in the map.
@@ -74,131 +91,259 @@ impl<const STEP: u64> Extents<STEP> {
     }
 
     /// Gives the run's cells values that start with `value`.
+    ///
+    /// # Panics
+    /// A value of 2^52 - 1 or more.
     pub(super) fn set(&mut self, run: Run, value: u64) {
-        for page in pages(run) {
-            self.set_page(page, Self::grown(value, page.start - run.start));
-        }
-    }
-
-    fn set_page(&mut self, run: Run, value: u64) {
-        if self.replace(run, value) {
-            return;
-        }
-        self.clear(run);
-        self.cells += run.len;
-        let (mut start, mut end, mut value) = (run.start, run.end(), value);
-        if !start.is_multiple_of(PAGE)
-            && let Some((&s, &p)) = self.runs.range(..start).next_back()
-            && s + p.len() == start
-            && Self::grown(p.value(), p.len()) == value
-        {
-            (start, value) = (s, p.value());
-        }
-        if !end.is_multiple_of(PAGE)
-            && let Some(p) = self.runs.get(&end).copied()
-            && p.value() == Self::grown(value, end - start)
-        {
-            self.runs.remove(&end);
-            end += p.len();
-        }
-        self.runs.insert(start, Packed::new(end - start, value));
-    }
-
-    /// The usual case in one walk: the run is in the map as it is, with another value, and cannot be joined with its neighbours.
-    fn replace(&mut self, run: Run, value: u64) -> bool {
-        let mut near = self.runs.range_mut(..=run.end());
-        let mut last = near.next_back();
-        if let Some((s, p)) = &last
-            && **s == run.end()
-        {
-            if p.value() == Self::grown(value, run.len) {
-                return false;
-            }
-            last = near.next_back();
-        }
-        let Some((&s, same)) = last.filter(|(s, p)| **s == run.start && p.len() == run.len) else {
-            return false;
-        };
-        if let Some((&before, p)) = near.next_back()
-            && before + p.len() == s
-            && Self::grown(p.value(), p.len()) == value
-        {
-            return false;
-        }
-        *same = Packed::new(run.len, value);
-        true
+        assert!(value < NOTHING, "value {value} in a map of cells");
+        self.put(run, value);
     }
 
     /// Takes the run's cells out.
     pub(super) fn clear(&mut self, run: Run) {
-        while let Some((s, p)) = self.last_before(run.end())
-            && s + p.len() > run.start
-        {
-            let end = s + p.len();
-            if s < run.start {
-                self.runs.insert(s, Packed::new(run.start - s, p.value()));
+        self.put(run, NOTHING);
+    }
+
+    fn put(&mut self, run: Run, value: u64) {
+        let mut start = run.start;
+        while start < run.end() {
+            let chunk = start >> CHUNK_BITS;
+            let whole = (run.end() >> CHUNK_BITS).saturating_sub(chunk);
+            let here = Self::grown(value, start - run.start);
+            if start.is_multiple_of(CHUNK) && whole > 0 {
+                self.put_chunks(chunk, whole, here);
+                start += whole * CHUNK;
             } else {
-                self.runs.remove(&s);
+                let end = run.end().min((chunk + 1) * CHUNK);
+                self.put_part(chunk, start % CHUNK, end - chunk * CHUNK, here);
+                start = end;
             }
-            if end > run.end() {
-                let value = Self::grown(p.value(), run.end() - s);
-                self.runs.insert(run.end(), Packed::new(end - run.end(), value));
-            }
-            self.cells -= end.min(run.end()) - s.max(run.start);
         }
     }
 
-    fn last_before(&self, cell: u64) -> Option<(u64, Packed)> {
-        self.runs.range(..cell).next_back().map(|(&s, &p)| (s, p))
+    /// Changes a part of one chunk.
+    fn put_part(&mut self, chunk: u64, start: u64, end: u64, value: u64) {
+        if !matches!(self.spans.get(&chunk), Some(Span::Mixed(_))) {
+            let now = self.chunk_value(chunk);
+            self.cut(chunk);
+            self.cut(chunk + 1);
+            self.spans.insert(chunk, Span::Mixed(vec![pack(0, now)]));
+        }
+        let Some(Span::Mixed(list)) = self.spans.get_mut(&chunk) else { return };
+        let (before, after) = Self::edit(list, start, end, value);
+        self.cells = self.cells - before + after;
+        if let [one] = list[..] {
+            self.spans.remove(&chunk);
+            self.join(chunk, 1, self::value(one));
+        }
     }
 
-    /// Every run with the value of its first cell.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Run, u64)> + '_ {
-        self.runs.iter().map(|(&start, p)| (Run { start, len: p.len() }, p.value()))
+    /// Changes a chunk's list. Returns how many cells of the part were in the map, and are now.
+    fn edit(list: &mut Vec<u64>, start: u64, end: u64, value: u64) -> (u64, u64) {
+        let first = index_of(list, start);
+        let mut last = first;
+        let mut before = 0;
+        loop {
+            let until = end_of(list, last);
+            if self::value(list[last]) != NOTHING {
+                before += until.min(end) - place(list[last]).max(start);
+            }
+            if until >= end {
+                break;
+            }
+            last += 1;
+        }
+        let after = if value == NOTHING { 0 } else { end - start };
+
+        let mut fresh = [0; 3];
+        let mut count = 0;
+        let mut add = |place_of: u64, value: u64, from: Option<u64>| {
+            let before = if count == 0 { from } else { Some(fresh[count - 1]) };
+            let joins = |e: u64| Self::grown(self::value(e), place_of - place(e)) == value;
+            if !before.is_some_and(joins) {
+                fresh[count] = pack(place_of, value);
+                count += 1;
+            }
+        };
+        let head = list[first];
+        let mut from = first.checked_sub(1).map(|at| list[at]);
+        if place(head) < start {
+            add(place(head), self::value(head), from);
+            from = None;
+        }
+        add(start, value, from);
+        let mut next = last + 1;
+        if end < end_of(list, last) {
+            let tail = list[last];
+            add(end, Self::grown(self::value(tail), end - place(tail)), from);
+        } else if let Some(&tail) = list.get(next) {
+            add(end, self::value(tail), from);
+            next += 1;
+        }
+        let fresh = &fresh[..count];
+        if fresh.len() == next - first {
+            list[first..next].copy_from_slice(fresh);
+        } else {
+            // Grown by an eighth: doubling would waste more than the lists hold.
+            if fresh.len() > next - first && list.capacity() < list.len() + 2 {
+                list.reserve_exact(2 + list.len() / 8);
+            }
+            list.splice(first..next, fresh.iter().copied());
+        }
+        (before, after)
+    }
+
+    /// Gives whole chunks one run.
+    fn put_chunks(&mut self, chunk: u64, chunks: u64, value: u64) {
+        self.cut(chunk);
+        self.cut(chunk + chunks);
+        while let Some((&at, span)) = self.spans.range(chunk..chunk + chunks).next() {
+            self.cells -= Self::cells_of(span);
+            self.spans.remove(&at);
+        }
+        if value != NOTHING {
+            self.cells += chunks * CHUNK;
+        }
+        self.join(chunk, chunks, value);
+    }
+
+    fn cells_of(span: &Span) -> u64 {
+        match span {
+            Span::Same(chunks, _) => u64::from(*chunks) * CHUNK,
+            Span::Mixed(list) => {
+                let held = list.iter().enumerate().filter(|(_, entry)| value(**entry) != NOTHING);
+                held.map(|(at, entry)| end_of(list, at) - place(*entry)).sum()
+            }
+        }
+    }
+
+    /// Enters chunks of one run that the tree does not have, joined with equal neighbours.
+    fn join(&mut self, chunk: u64, chunks: u64, value: u64) {
+        if value == NOTHING {
+            return;
+        }
+        let (mut start, mut count, mut value) = (chunk, chunks, value);
+        if let Some((&at, &Span::Same(n, v))) = self.spans.range(..chunk).next_back()
+            && at + u64::from(n) == chunk
+            && Self::grown(v, u64::from(n) * CHUNK) == value
+        {
+            (start, count, value) = (at, count + u64::from(n), v);
+        }
+        if let Some(&Span::Same(n, v)) = self.spans.get(&(chunk + chunks))
+            && v == Self::grown(value, count * CHUNK)
+        {
+            self.spans.remove(&(chunk + chunks));
+            count += u64::from(n);
+        }
+        let count = u32::try_from(count).expect("a disk of at most 2^32 chunks");
+        self.spans.insert(start, Span::Same(count, value));
+    }
+
+    /// Makes a chunk the start of its span.
+    fn cut(&mut self, chunk: u64) {
+        let Some((&at, span)) = self.spans.range_mut(..chunk).next_back() else { return };
+        let Span::Same(count, value) = span else { return };
+        let end = at + u64::from(*count);
+        if end > chunk {
+            let value = Self::grown(*value, (chunk - at) * CHUNK);
+            let fits = "a part of a span";
+            *count = u32::try_from(chunk - at).expect(fits);
+            self.spans.insert(chunk, Span::Same(u32::try_from(end - chunk).expect(fits), value));
+        }
+    }
+
+    /// The value of a chunk's first cell, if the chunk is in a span of one run.
+    fn chunk_value(&self, chunk: u64) -> u64 {
+        match self.spans.range(..=chunk).next_back() {
+            Some((&at, &Span::Same(count, value))) if chunk < at + u64::from(count) => {
+                Self::grown(value, (chunk - at) * CHUNK)
+            }
+            _ => NOTHING,
+        }
+    }
+
+    /// The value at a cell, and where the run of which that is true ends, as far as one look tells.
+    pub(super) fn run_at(&self, cell: u64) -> (u64, Option<u64>) {
+        let chunk = cell >> CHUNK_BITS;
+        let (end, value) = match self.spans.range(..=chunk).next_back() {
+            Some((&at, Span::Mixed(list))) if at == chunk => {
+                let index = index_of(list, cell % CHUNK);
+                let value = Self::grown(value(list[index]), cell % CHUNK - place(list[index]));
+                (chunk * CHUNK + end_of(list, index), value)
+            }
+            Some((&at, &Span::Same(count, value))) if chunk < at + u64::from(count) => {
+                ((at + u64::from(count)) * CHUNK, Self::grown(value, cell - at * CHUNK))
+            }
+            _ => {
+                let next = self.spans.range(chunk..).next();
+                (next.map_or(u64::MAX, |(at, _)| at * CHUNK), NOTHING)
+            }
+        };
+        (end, (value != NOTHING).then_some(value))
+    }
+
+    /// The parts of `run` in order, with the value of their first cell or `None` where the map has nothing.
+    pub(super) fn segments(&self, run: Run) -> impl Iterator<Item = (Run, Option<u64>)> + '_ {
+        let mut at = run.start;
+        std::iter::from_fn(move || {
+            (at < run.end()).then(|| {
+                let (end, value) = self.run_at(at);
+                let part = Run::new(at, end.min(run.end()));
+                at = part.end();
+                (part, value)
+            })
+        })
     }
 
     /// The runs inside `run`, cut to it.
     pub(super) fn within(&self, run: Run) -> impl Iterator<Item = (Run, u64)> + '_ {
-        let from = self.last_before(run.start + 1).map_or(run.start, |(s, _)| s);
-        self.runs.range(from..run.end()).filter_map(move |(&start, p)| {
-            let part = Run { start, len: p.len() }.overlap(run)?;
-            Some((part, Self::grown(p.value(), part.start - start)))
-        })
+        self.segments(run).filter_map(|(part, value)| Some((part, value?)))
     }
 
-    /// The parts of `run` in order, with their values or `None` where the map has nothing.
-    pub(super) fn segments(&self, run: Run) -> Vec<(Run, Option<u64>)> {
-        let (mut out, mut from) = (Vec::new(), run.start);
-        for (part, value) in self.within(run) {
-            if part.start > from {
-                out.push((Run::new(from, part.start), None));
-            }
-            out.push((part, Some(value)));
-            from = part.end();
-        }
-        if from < run.end() {
-            out.push((Run::new(from, run.end()), None));
-        }
-        out
-    }
-
-    /// The parts of `run` that the map does not have.
-    pub(super) fn gaps(&self, run: Run) -> impl Iterator<Item = Run> + use<STEP> {
-        self.segments(run).into_iter().filter(|(_, value)| value.is_none()).map(|(part, _)| part)
+    /// Every run with the value of its first cell.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Run, u64)> + '_ {
+        let end = self.spans.last_key_value().map_or(0, |(&at, span)| match span {
+            Span::Same(count, _) => at + u64::from(*count),
+            Span::Mixed(_) => at + 1,
+        });
+        self.within(Run { start: 0, len: end * CHUNK })
     }
 
     /// The first cell of the map at or behind `from`.
     pub(super) fn next(&self, from: u64) -> Option<u64> {
-        let inside = self.last_before(from + 1).filter(|(s, p)| s + p.len() > from).map(|_| from);
-        inside.or_else(|| self.runs.range(from..).next().map(|(&s, _)| s))
+        let mut at = from;
+        while at < u64::MAX {
+            let (end, value) = self.run_at(at);
+            if value.is_some() {
+                return Some(at);
+            }
+            at = end;
+        }
+        None
+    }
+
+    /// Adds what `other` has in a run and this map has not; `missing` is added where the other has nothing.
+    pub(super) fn keep(&mut self, other: &Self, run: Run, missing: Option<u64>) {
+        let mut at = run.start;
+        while at < run.end() {
+            let (end, known) = self.run_at(at);
+            let end = end.min(run.end());
+            while known.is_none() && at < end {
+                let (until, value) = other.run_at(at);
+                let part = Run::new(at, until.min(end));
+                if let Some(value) = value.or(missing) {
+                    self.set(part, value);
+                }
+                at = part.end();
+            }
+            at = end;
+        }
     }
 
     /// Adds what `other` has and this map has not.
     pub(super) fn fill_from(&mut self, other: &Self) {
-        for (run, value) in other.iter() {
-            for gap in self.gaps(run) {
-                self.set(gap, Self::grown(value, gap.start - run.start));
-            }
+        for (run, _) in other.iter() {
+            self.keep(other, run, None);
         }
     }
 }
@@ -209,8 +354,8 @@ mod tests {
 
     use super::*;
 
-    /// A place near a page's end, so that runs are cut there.
-    const BASE: u64 = PAGE - 20;
+    /// A place near a chunk's end, so that runs are cut there.
+    const BASE: u64 = CHUNK - 20;
 
     fn check<const STEP: u64>(steps: &[(u8, u8, Option<u8>)]) -> Result<(), TestCaseError> {
         let mut model = vec![None; 64];

@@ -47,10 +47,10 @@ impl Disk {
     /// Changes the base: recovery points and a failover disk keep seeing what they saw.
     pub(super) fn overwrite(&mut self, run: Run, stamp: u64) {
         if let Some(failover) = &mut self.failover {
-            keep(failover, &self.base, run);
+            failover.keep(&self.base, run, Some(0));
         }
         if let Some(newest) = self.undo.last_mut() {
-            keep(newest, &self.base, run);
+            newest.keep(&self.base, run, Some(0));
         }
         self.put(run, stamp);
     }
@@ -82,7 +82,7 @@ impl Disk {
         self.undo.truncate(at);
         for (run, stamp) in undone.iter() {
             if let Some(failover) = &mut self.failover {
-                keep(failover, &self.base, run);
+                failover.keep(&self.base, run, Some(0));
             }
             self.put(run, stamp);
         }
@@ -193,15 +193,6 @@ impl Disk {
             cells = cells - covered + if stamp == 0 { 0 } else { run.len };
         }
         cells
-    }
-}
-
-/// Keeps in `layer` what the base holds in a run, where the layer does not know better.
-fn keep(layer: &mut Stamped, base: &Stamped, run: Run) {
-    for gap in layer.gaps(run) {
-        for (part, stamp) in base.segments(gap) {
-            layer.set(part, stamp.unwrap_or(0));
-        }
     }
 }
 

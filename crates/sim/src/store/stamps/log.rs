@@ -5,19 +5,19 @@ use std::collections::{BTreeSet, VecDeque};
 use hvrsim_resync::runs::{self, Run};
 use serde::{Deserialize, Serialize};
 
-use crate::store::extents::{Packed, pages};
 use crate::store::tally::Tally;
 use crate::store::{BlockSet, LogStats};
 
-/// One run in a log: disk and first cell in one number, length and write in another.
+/// One run in a log.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 struct Entry {
-    place: u64,
-    run: Packed,
+    run: Run,
+    /// Disk and write in one number.
+    stamp: u64,
 }
 
-/// Bits of an entry's place that hold the cell.
-const CELL_BITS: u32 = 56;
+/// Bits of an entry's stamp that hold the write.
+const STAMP_BITS: u32 = 56;
 
 /// The writes of a log in order.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
@@ -25,18 +25,14 @@ pub(super) struct Log(Vec<Entry>);
 
 impl Log {
     fn push(&mut self, disk: u8, run: Run, stamp: u64) {
-        for page in pages(run) {
-            let place = (u64::from(disk) << CELL_BITS) | page.start;
-            self.0.push(Entry { place, run: Packed::new(page.len, stamp) });
-        }
+        self.0.push(Entry { run, stamp: (u64::from(disk) << STAMP_BITS) | stamp });
     }
 
     /// The runs in order, with disk and stamp.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u8, Run, u64)> + '_ {
         self.0.iter().map(|entry| {
-            let disk = entry.place.to_be_bytes()[0];
-            let start = entry.place & ((1 << CELL_BITS) - 1);
-            (disk, Run { start, len: entry.run.len() }, entry.run.value())
+            let disk = entry.stamp.to_be_bytes()[0];
+            (disk, entry.run, entry.stamp & ((1 << STAMP_BITS) - 1))
         })
     }
 
