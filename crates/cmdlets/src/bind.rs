@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
+use hvrsim_replica::operation::SettingsChange;
 use hvrsim_types::near::nearest;
 
 use crate::error::BindError;
@@ -101,8 +102,8 @@ impl Binder {
                 self.put(parameter, Value::Switch(true), span)?;
                 continue;
             }
-            let Some(Token::Value { items, .. }) = tokens.next_if(|t| matches!(t, Token::Value { .. }))
-            else {
+            let next = tokens.next_if(|t| matches!(t, Token::Value { .. }));
+            let Some(Token::Value { items, span: value_span }) = next else {
                 let message = format!(
                     "Missing an argument for parameter '{}'. Specify a parameter of type '{}' and try again.",
                     parameter.name,
@@ -111,7 +112,7 @@ impl Binder {
                 return Err(self.error("MissingArgument", message).at(span.clone()));
             };
             let value = convert(self.cmdlet, parameter, items)?;
-            self.put(parameter, value, span)?;
+            self.put(parameter, value, &(span.start..value_span.end))?;
         }
         Ok(positional)
     }
@@ -366,6 +367,12 @@ impl Call {
         };
         match self.cmdlet.verb {
             Verb::SetReplication if given("Reverse") && given("AsReplica") => both("Reverse", "AsReplica"),
+            Verb::SetReplication
+                if given("AsReplica") && self.settings_change() != SettingsChange::default() =>
+            {
+                let message = "-AsReplica takes no settings: they come with the new primary.";
+                Err(self.error_at("AsReplica", "InvalidParameter", message))
+            }
             Verb::SetReplication if given("ReplicaServerName") && !given("Reverse") => {
                 let message =
                     "Set-VMReplication -ReplicaServerName without -Reverse is not supported by this version.";

@@ -8,10 +8,16 @@
 pub mod table;
 
 mod bind;
+mod check;
 mod error;
 mod parse;
+mod plan;
+mod settings;
+mod show;
 mod value;
 
 pub use bind::{Call, bind};
+pub use check::{Names, check};
 pub use error::{BindError, SyntaxError};
 pub use parse::{CommandLine, Item, Token, is_blank, parse};
+pub use plan::{Action, plan};

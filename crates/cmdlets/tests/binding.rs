@@ -1,22 +1,17 @@
 //! Lines in, bindings or messages out. The transcript is a snapshot: `INSTA_UPDATE=always cargo test` rewrites it.
 
-use std::fmt::Write;
 use std::ops::Range;
 
 use hvrsim_cmdlets::{bind, parse};
 
 /// The line, a caret under what is wrong, the message and the help.
 fn complaint(line: &str, span: Option<&Range<usize>>, message: &str, help: Option<&str>) -> String {
-    let mut text = String::new();
-    if let Some(span) = span {
+    let caret = span.map_or_else(String::new, |span| {
         let (before, marked) = (line[..span.start].chars().count(), line[span.clone()].chars().count());
-        writeln!(text, "  {}{}", " ".repeat(before), "^".repeat(marked.max(1))).unwrap();
-    }
-    writeln!(text, "  {message}").unwrap();
-    if let Some(help) = help {
-        writeln!(text, "  help: {}", help.replace('\n', "\n  ")).unwrap();
-    }
-    text
+        format!("  {}{}\n", " ".repeat(before), "^".repeat(marked.max(1)))
+    });
+    let help = help.map_or_else(String::new, |help| format!("  help: {}\n", help.replace('\n', "\n  ")));
+    format!("{caret}  {message}\n{help}")
 }
 
 fn answer(line: &str) -> String {

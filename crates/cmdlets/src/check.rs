@@ -1,0 +1,96 @@
+//! What can be known of a call before anything runs: whether the hosts and machines that it names exist.
+
+use std::net::IpAddr;
+
+use hvrsim_types::near::nearest;
+
+use crate::bind::Call;
+use crate::error::BindError;
+use crate::table::Verb;
+use crate::value::{PointName, Value};
+
+/// The names of a topology.
+#[derive(Clone, Copy, Debug)]
+pub struct Names<'a> {
+    /// Hosts.
+    pub hosts: &'a [String],
+    /// Virtual machines.
+    pub vms: &'a [String],
+}
+
+/// Looks up every host and machine that the call names. Wildcards are left to the run.
+///
+/// # Errors
+/// The first name that no host or machine has, with the nearest that one has.
+pub fn check(call: &Call, names: &Names<'_>) -> Result<(), BindError> {
+    for parameter in ["ComputerName", "CimSession"] {
+        for name in call.texts(parameter).iter().filter(|name| !is_local(name)) {
+            known_host(call, parameter, name, names)?;
+        }
+    }
+    for parameter in ["ReplicaServerName", "PrimaryServerName"] {
+        if let Some(name) = call.text(parameter) {
+            known_host(call, parameter, name, names)?;
+        }
+    }
+    for name in call.vm_names().iter().filter(|name| !is_wildcard(name)) {
+        known_vm(call, call.vm_parameter(), name, names)?;
+    }
+    if let Some(Value::Point(PointName::Back { host, vm, .. })) = call.value("VMRecoverySnapshot") {
+        known_host(call, "VMRecoverySnapshot", host, names)?;
+        known_vm(call, "VMRecoverySnapshot", vm, names)?;
+    }
+    Ok(())
+}
+
+/// The local computer, as `-ComputerName` names it.
+pub(crate) fn is_local(name: &str) -> bool {
+    name == "." || name.eq_ignore_ascii_case("localhost")
+}
+
+pub(crate) fn is_wildcard(name: &str) -> bool {
+    name.contains(['*', '?'])
+}
+
+/// The host of that name, or the one whose name is the first label of a full domain name.
+pub(crate) fn host_named<'a>(hosts: &'a [String], name: &str) -> Option<&'a str> {
+    let find = |wanted: &str| hosts.iter().find(|h| h.eq_ignore_ascii_case(wanted)).map(String::as_str);
+    let label = || name.split_once('.').and_then(|(label, _)| find(label));
+    find(name).or_else(label)
+}
+
+fn known_host(call: &Call, parameter: &str, name: &str, names: &Names<'_>) -> Result<(), BindError> {
+    if host_named(names.hosts, name).is_some() {
+        return Ok(());
+    }
+    let error =
+        call.error_at(parameter, "InvalidParameter", format!("There is no host with name \"{name}\"."));
+    if name.parse::<IpAddr>().is_ok() {
+        return Err(error.help("write the host's name, not an address"));
+    }
+    Err(error.near(nearest(name, names.hosts.iter().map(String::as_str))))
+}
+
+fn known_vm(call: &Call, parameter: &str, name: &str, names: &Names<'_>) -> Result<(), BindError> {
+    if names.vms.iter().any(|vm| vm.eq_ignore_ascii_case(name)) {
+        return Ok(());
+    }
+    let message = format!("Hyper-V was unable to find a virtual machine with name \"{name}\".");
+    let error = call.error_at(parameter, "InvalidParameter", message);
+    Err(error.near(nearest(name, names.vms.iter().map(String::as_str))))
+}
+
+impl Call {
+    /// The parameter that names machines: `Remove-VMSnapshot -Name` names snapshots.
+    pub(crate) fn vm_parameter(&self) -> &'static str {
+        match self.cmdlet.verb {
+            Verb::GetVm | Verb::StartVm | Verb::StopVm | Verb::SaveVm | Verb::Checkpoint => "Name",
+            _ => "VMName",
+        }
+    }
+
+    /// The machines as written, wildcards included.
+    pub(crate) fn vm_names(&self) -> &[String] {
+        self.texts(self.vm_parameter())
+    }
+}

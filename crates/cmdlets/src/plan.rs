@@ -1,0 +1,360 @@
+//! From a call to what is asked of which copy, or to what is shown.
+//!
+//! Which cmdlet makes which call is the table of equivalents of the Hyper-V module and the WMI provider. A
+//! client-side guard stands here only if it decides which calls are made; all others are rules of the model.
+
+use hvrsim_replica::operation::{InitialKind, Operation, PointChoice, Settings};
+use hvrsim_sim::look::{CopyView, Look, PointView};
+use hvrsim_types::id::{CopyId, HostId};
+use hvrsim_types::state::{Power, ReplicationState};
+use hvrsim_types::time::{Instant, Span};
+use jiff::civil;
+use uuid::Uuid;
+
+use crate::bind::Call;
+use crate::check::{Names, check, host_named, is_local, is_wildcard};
+use crate::error::BindError;
+use crate::show;
+use crate::table::Verb;
+use crate::value::{PointName, Value};
+
+/// One step of what a cmdlet does.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// Something is asked of a copy.
+    Operate {
+        /// The copy.
+        on: CopyId,
+        /// What is asked of it.
+        operation: Operation,
+        /// PowerShell goes on only when the work is done.
+        waits: bool,
+    },
+    /// Something is shown and nothing changes.
+    Show {
+        /// The output, each line ended; empty if there is nothing to list.
+        text: String,
+    },
+}
+
+/// Resolves the names of a call in the world as it is now.
+///
+/// `default_host` is where the runbook runs; `-ComputerName` overrides it. Several machines or hosts give several
+/// actions, in the order written, hosts first. `-WhatIf` shows what would be done.
+///
+/// # Errors
+/// What [`check`] finds; a machine or a recovery point that is not there; a start time that is past; no host at all;
+/// reading from a host that is down.
+pub fn plan(call: &Call, default_host: Option<&str>, look: &dyn Look) -> Result<Vec<Action>, BindError> {
+    let (hosts, vms) = (look.host_names(), look.vm_names());
+    check(call, &Names { hosts: &hosts, vms: &vms })?;
+    let planner = Planner { call, default_host, look, hosts };
+    if let Some(Value::Point(point)) = call.value("VMRecoverySnapshot") {
+        let (on, point) = planner.point(point)?;
+        let operation = Operation::Failover { point: PointChoice::Id(point.id) };
+        return Ok(planner.finish(vec![(on, operation)]));
+    }
+    let at = planner.selected_hosts()?;
+    if let Some(text) = planner.shown(&at)? {
+        return Ok(vec![Action::Show { text }]);
+    }
+    let mut asked = Vec::new();
+    for on in planner.targets(&at)? {
+        planner.operations(on, &mut asked)?;
+    }
+    Ok(planner.finish(asked))
+}
+
+struct Planner<'a> {
+    call: &'a Call,
+    default_host: Option<&'a str>,
+    look: &'a dyn Look,
+    hosts: Vec<String>,
+}
+
+impl Planner<'_> {
+    fn finish(&self, asked: Vec<(CopyId, Operation)>) -> Vec<Action> {
+        if self.call.switch("WhatIf") {
+            let mut copies: Vec<_> = asked.into_iter().map(|(on, _)| on).collect();
+            copies.dedup();
+            let line = |on: &CopyId| {
+                let (name, vm) = (self.call.cmdlet().name, self.look.vm_name(on.vm));
+                format!("What if: Performing the operation \"{name}\" on target \"{vm}\".\n")
+            };
+            return vec![Action::Show { text: copies.iter().map(line).collect() }];
+        }
+        let waits = self.call.waits();
+        asked.into_iter().map(|(on, operation)| Action::Operate { on, operation, waits }).collect()
+    }
+
+    fn host(&self, name: &str) -> Option<HostId> {
+        host_named(&self.hosts, name).and_then(|name| self.look.host(name))
+    }
+
+    fn default_host(&self) -> Result<HostId, BindError> {
+        let name = self.default_host.ok_or_else(|| {
+            let error = self.call.error("InvalidParameter", "It is not said which host this runs on.");
+            error.help("add -ComputerName HOST")
+        })?;
+        self.host(name).ok_or_else(|| {
+            self.call.error("InvalidParameter", format!("There is no host with name \"{name}\"."))
+        })
+    }
+
+    fn selected_hosts(&self) -> Result<Vec<HostId>, BindError> {
+        let named = [self.call.texts("ComputerName"), self.call.texts("CimSession")].concat();
+        if named.is_empty() {
+            return Ok(vec![self.default_host()?]);
+        }
+        named
+            .iter()
+            .map(|name| match self.host(name) {
+                Some(host) if !is_local(name) => Ok(host),
+                _ => self.default_host(),
+            })
+            .collect()
+    }
+
+    fn copies(&self, host: HostId) -> impl Iterator<Item = (CopyId, CopyView)> {
+        let vms = self.look.vm_names().into_iter().filter_map(|name| self.look.vm(&name));
+        vms.filter_map(move |vm| {
+            let id = CopyId { host, vm };
+            Some((id, self.look.copy(id)?))
+        })
+    }
+
+    /// The copies that are named. A name without wildcards must exist on every host that is named.
+    fn targets(&self, hosts: &[HostId]) -> Result<Vec<CopyId>, BindError> {
+        let mut found = Vec::new();
+        for host in hosts {
+            for name in self.call.vm_names() {
+                if is_wildcard(name) {
+                    found.extend(self.matching(*host, name));
+                } else {
+                    found.push(self.named(*host, name, self.call.vm_parameter())?);
+                }
+            }
+        }
+        let mut seen = Vec::with_capacity(found.len());
+        for id in found {
+            if !seen.contains(&id) {
+                seen.push(id);
+            }
+        }
+        Ok(seen)
+    }
+
+    fn matching(&self, host: HostId, pattern: &str) -> Vec<CopyId> {
+        // Start-VMInitialReplication: a wildcard means the machines whose initial replication is pending.
+        let pending = self.call.cmdlet().verb == Verb::StartInitial;
+        let wanted = |view: &CopyView| !pending || view.state == ReplicationState::ReadyForInitialReplication;
+        self.copies(host)
+            .filter(|(id, view)| wanted(view) && wildcard_matches(pattern, self.look.vm_name(id.vm)))
+            .map(|(id, _)| id)
+            .collect()
+    }
+
+    fn named(&self, host: HostId, name: &str, parameter: &str) -> Result<CopyId, BindError> {
+        let id = self.look.vm(name).map(|vm| CopyId { host, vm });
+        id.filter(|id| self.look.copy(*id).is_some()).ok_or_else(|| {
+            let host = self.look.host_name(host);
+            let message =
+                format!("Hyper-V was unable to find a virtual machine with name \"{name}\" on {host}.");
+            self.call.error_at(parameter, "InvalidParameter", message)
+        })
+    }
+
+    fn point(&self, name: &PointName) -> Result<(CopyId, PointView), BindError> {
+        let missing = |message: String| {
+            let error = self.call.error_at("VMRecoverySnapshot", "InvalidParameter", message);
+            Err(error.help("Get-VMSnapshot -SnapshotType Replica lists the points"))
+        };
+        match name {
+            PointName::Guid(guid) => match self.point_with(*guid) {
+                Some(found) => Ok(found),
+                None => missing(format!("Hyper-V was unable to find a recovery point with Id {guid}.")),
+            },
+            PointName::Back { host, vm, back } => {
+                let host = self.host(host).map_or_else(|| self.default_host(), Ok)?;
+                let on = self.named(host, vm, "VMRecoverySnapshot")?;
+                let mut points = self.look.points(on);
+                let kept = points.len();
+                match kept.checked_sub(*back) {
+                    Some(index) => Ok((on, points.swap_remove(index))),
+                    None => missing(format!("{name} does not exist: the copy keeps {kept} recovery points.")),
+                }
+            }
+        }
+    }
+
+    /// The copy that keeps the point: on the host where the runbook runs, else on the first that has it.
+    fn point_with(&self, guid: Uuid) -> Option<(CopyId, PointView)> {
+        let here = self.default_host.and_then(|name| self.host(name));
+        let all = self.hosts.iter().filter_map(|name| self.look.host(name));
+        let copies = here.into_iter().chain(all).flat_map(|host| self.copies(host));
+        copies.map(|(id, _)| id).find_map(|id| {
+            let point = self.look.points(id).into_iter().find(|p| p.guid == guid)?;
+            Some((id, point))
+        })
+    }
+
+    /// The output of a cmdlet that only reads.
+    fn shown(&self, hosts: &[HostId]) -> Result<Option<String>, BindError> {
+        let verb = self.call.cmdlet().verb;
+        let reads =
+            matches!(verb, Verb::GetReplication | Verb::MeasureReplication | Verb::GetVm | Verb::GetSnapshot);
+        if !reads {
+            return Ok(None);
+        }
+        if let Some(down) = hosts.iter().find(|host| !self.look.host_is_up(**host)) {
+            let message = format!(
+                "The operation on computer '{}' failed: it does not answer.",
+                self.look.host_name(*down)
+            );
+            return Err(self.call.error_at("ComputerName", "OperationFailed", message));
+        }
+        let everything = self.call.vm_names().is_empty();
+        let copies: Vec<(CopyId, CopyView)> = if everything {
+            hosts.iter().flat_map(|host| self.copies(*host)).collect()
+        } else {
+            let view = |id| self.look.copy(id).map(|view| (id, view));
+            self.targets(hosts)?.into_iter().filter_map(view).collect()
+        };
+        Ok(Some(match verb {
+            Verb::GetReplication => show::replication(self.call, self.look, &copies),
+            Verb::MeasureReplication => show::measure(self.call, self.look, &copies),
+            Verb::GetVm => show::machines(self.call, self.look, &copies),
+            _ => show::snapshots(self.call, self.look, &copies),
+        }))
+    }
+
+    /// What the cmdlet asks of one copy.
+    fn operations(&self, on: CopyId, asked: &mut Vec<(CopyId, Operation)>) -> Result<(), BindError> {
+        let call = self.call;
+        let operation = match call.cmdlet().verb {
+            Verb::EnableReplication if call.switch("AsReplica") => Operation::AsReplica,
+            Verb::EnableReplication => self.enable()?,
+            Verb::RemoveReplication => Operation::Remove,
+            Verb::SetReplication => self.set(),
+            Verb::SuspendReplication => Operation::Suspend,
+            Verb::ResumeReplication if call.switch("Resynchronize") => {
+                Operation::Resynchronize { at: self.start("ResynchronizeStartTime")? }
+            }
+            Verb::ResumeReplication => Operation::Resume,
+            Verb::StopReplication => Operation::StopResynchronize,
+            Verb::ResetStatistics => Operation::ResetStatistics,
+            Verb::StartInitial => {
+                let kind = if call.switch("UseBackup") { InitialKind::Seeded } else { InitialKind::Network };
+                let at = self.start("InitialReplicationStartTime")?;
+                Operation::StartInitialReplication { kind, at }
+            }
+            Verb::StopInitial => Operation::StopInitialReplication,
+            Verb::StartFailover if call.switch("Prepare") => Operation::Prepare,
+            Verb::StartFailover => Operation::Failover { point: PointChoice::Latest },
+            Verb::StopFailover => {
+                if self.look.copy(on).is_some_and(|view| needs_turning_off(&view)) {
+                    asked.push((on, Operation::TurnOffVm));
+                }
+                Operation::RevertFailover
+            }
+            Verb::CompleteFailover => Operation::CommitFailover,
+            Verb::StartVm => Operation::StartVm,
+            Verb::StopVm if call.switch("TurnOff") => Operation::TurnOffVm,
+            Verb::StopVm if call.switch("Save") => Operation::SaveVm,
+            Verb::StopVm => Operation::StopVm,
+            Verb::SaveVm => Operation::SaveVm,
+            Verb::RemoveSavedState => Operation::RemoveSavedState,
+            Verb::Checkpoint => Operation::Checkpoint,
+            Verb::RemoveSnapshot => Operation::RemoveCheckpoints,
+            Verb::GetReplication | Verb::MeasureReplication | Verb::GetVm | Verb::GetSnapshot => {
+                return Ok(());
+            }
+        };
+        asked.push((on, operation));
+        Ok(())
+    }
+
+    fn replica_server(&self) -> Option<HostId> {
+        self.call.text("ReplicaServerName").and_then(|name| self.host(name))
+    }
+
+    fn enable(&self) -> Result<Operation, BindError> {
+        let to = self.replica_server().map_or_else(|| self.default_host(), Ok)?;
+        let settings = self.call.settings_change().applied_to(&Settings::default());
+        Ok(Operation::Enable { to, settings })
+    }
+
+    fn set(&self) -> Operation {
+        let change = self.call.settings_change();
+        match (self.call.switch("AsReplica"), self.call.switch("Reverse")) {
+            (true, _) => Operation::AsReplica,
+            (false, true) => Operation::Reverse { to: self.replica_server(), change },
+            (false, false) => Operation::Modify(change),
+        }
+    }
+
+    /// The moment that a `DateTime` parameter names on the scenario's calendar.
+    fn start(&self, parameter: &str) -> Result<Option<Instant>, BindError> {
+        let Some(Value::DateTime(wanted)) = self.call.value(parameter) else { return Ok(None) };
+        let now = self.look.now();
+        let shown_now = self.look.calendar().show(now);
+        if show_local(*wanted) < shown_now {
+            let message = format!("The start time {wanted} lies in the past: it is {shown_now}.");
+            return Err(self.call.error_at(parameter, "InvalidParameter", message));
+        }
+        instant_of(*wanted, self.look).map(Some).ok_or_else(|| {
+            let message = format!("The start time {wanted} lies more than 7 days ahead.");
+            self.call.error_at(parameter, "InvalidParameter", message)
+        })
+    }
+}
+
+/// Stop-VMFailover turns the machine off only where there is a failover to revert: asked by mistake of a running
+/// primary, it is refused and the machine keeps running.
+fn needs_turning_off(view: &CopyView) -> bool {
+    use ReplicationState as S;
+    let failover = matches!(view.state, S::Recovered | S::SyncedReplicationComplete | S::FailoverInProgress);
+    failover && matches!(view.power, Power::Running | Power::Paused)
+}
+
+fn show_local(at: civil::DateTime) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// The first second from now on at which the scenario's clock shows `wanted`; `None` if that is over a month away.
+fn instant_of(wanted: civil::DateTime, look: &dyn Look) -> Option<Instant> {
+    const SEARCHED: Span = Span(31 * Span::DAY.0);
+    let (wanted, calendar, now) = (show_local(wanted), look.calendar(), look.now());
+    let (mut low, mut high) = (0, SEARCHED.as_seconds());
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if calendar.show(now + Span::seconds(middle)) < wanted {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    let found = now + Span::seconds(low);
+    (calendar.show(found) >= wanted).then_some(found)
+}
+
+/// PowerShell's wildcards: `*` for any text, `?` for one character.
+fn wildcard_matches(pattern: &str, name: &str) -> bool {
+    let pattern: Vec<char> = pattern.to_lowercase().chars().collect();
+    let name: Vec<char> = name.to_lowercase().chars().collect();
+    // `reach[i]`: the pattern so far matches the first i characters.
+    let mut reach = vec![false; name.len() + 1];
+    reach[0] = true;
+    for symbol in pattern {
+        if symbol == '*' {
+            let first = reach.iter().position(|r| *r).unwrap_or(reach.len());
+            reach[first..].fill(true);
+            continue;
+        }
+        for i in (0..name.len()).rev() {
+            reach[i + 1] = reach[i] && (symbol == '?' || symbol == name[i]);
+        }
+        reach[0] = false;
+    }
+    reach[name.len()]
+}

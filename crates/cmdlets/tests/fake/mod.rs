@@ -1,0 +1,183 @@
+//! A world that stands still: what tests of names and plans look at. The WMI crate's tests use it too.
+
+use std::collections::BTreeMap;
+
+use hvrsim_replica::operation::Settings;
+use hvrsim_sim::look::{CopyView, JobView, Look, PointView, StatisticsView};
+use hvrsim_types::code::ReturnCode;
+use hvrsim_types::id::{CopyId, HostId, JobId, PointId, VmId, guid};
+use hvrsim_types::job::{JobState, JobType};
+use hvrsim_types::state::{Health, Mode, Power, ReplicationState, ReplicationType};
+use hvrsim_types::time::{Calendar, Instant, Span};
+use uuid::Uuid;
+
+/// Hosts HV1, HV2 and DR3; `web01` on HV1 (Primary) and HV2 (Replica, three points); `web02` on HV1, waiting for its
+/// initial replication; `db01` on HV1, not replicated. A job runs on HV1.
+pub struct Fake {
+    pub now: Instant,
+    pub copies: BTreeMap<CopyId, CopyView>,
+    pub points: Vec<PointView>,
+    pub down: Option<HostId>,
+    calendar: Calendar,
+    job: JobView,
+}
+
+pub const HOSTS: &[&str] = &["HV1", "HV2", "DR3"];
+pub const VMS: &[&str] = &["web01", "web02", "db01"];
+pub const HV1: HostId = HostId(0);
+pub const HV2: HostId = HostId(1);
+pub const WEB01: VmId = VmId(0);
+
+impl Fake {
+    pub fn new() -> Self {
+        let at = |minutes| Instant::START + Span::minutes(minutes);
+        let point = |n: u64, kind| PointView {
+            id: PointId::new(HV2, n),
+            guid: guid(1, "point", &n),
+            taken: at(n * 60),
+            kind,
+        };
+        let mut fake = Self {
+            now: at(200),
+            copies: BTreeMap::new(),
+            points: vec![
+                point(1, ReplicationType::Regular),
+                point(2, ReplicationType::ApplicationConsistent),
+                point(3, ReplicationType::Planned),
+            ],
+            down: None,
+            calendar: Calendar::default(),
+            job: job(),
+        };
+        fake.add(HV1, WEB01, Mode::Primary, ReplicationState::Replicating, Power::Running);
+        fake.add(HV2, WEB01, Mode::Replica, ReplicationState::Replicating, Power::Off);
+        fake.add(HV1, VmId(1), Mode::Primary, ReplicationState::ReadyForInitialReplication, Power::Running);
+        fake.add(HV1, VmId(2), Mode::None, ReplicationState::Disabled, Power::Saved);
+        let primary = fake.copy_mut(HV1, WEB01);
+        primary.last_replication = Some(at(195));
+        primary.health = Health::Warning;
+        primary.health_details =
+            vec!["20 percent or more of the replication cycles have been missed.".into()];
+        primary.checkpoints = 1;
+        primary.statistics = StatisticsView {
+            successes: 4,
+            size_bytes: 50 << 20,
+            pending_bytes: 3 << 19,
+            latency: Span::seconds(50),
+            ..StatisticsView::default()
+        };
+        fake
+    }
+
+    fn add(&mut self, host: HostId, vm: VmId, mode: Mode, state: ReplicationState, power: Power) {
+        let copy = CopyId { host, vm };
+        let peer = (mode != Mode::None).then_some(if host == HV1 { HV2 } else { HV1 });
+        let view = CopyView {
+            copy,
+            guid: guid(1, "vm", &vm.0),
+            power,
+            mode,
+            state,
+            health: if mode == Mode::None { Health::NotApplicable } else { Health::Normal },
+            health_details: Vec::new(),
+            peer,
+            settings: Settings::default(),
+            last_replication: None,
+            last_apply: None,
+            last_type: ReplicationType::None,
+            failed_over_type: ReplicationType::None,
+            statistics: StatisticsView::default(),
+            job: None,
+            checkpoints: 0,
+            inconsistent: false,
+        };
+        self.copies.insert(copy, view);
+    }
+
+    pub fn copy_mut(&mut self, host: HostId, vm: VmId) -> &mut CopyView {
+        self.copies.get_mut(&CopyId { host, vm }).expect("a copy")
+    }
+}
+
+fn job() -> JobView {
+    JobView {
+        id: JobId(7),
+        host: HV1,
+        vm: WEB01,
+        kind: JobType::Resynchronizing,
+        state: JobState::Running,
+        phase: "comparing",
+        percent: 10,
+        error: ReturnCode::COMPLETED,
+        error_text: String::new(),
+        submitted: Instant::START,
+        ended: None,
+        compared_bytes: 0,
+        sent_bytes: 0,
+        resent_bytes: 0,
+    }
+}
+
+fn place(names: &[&str], name: &str) -> Option<usize> {
+    names.iter().position(|n| n.eq_ignore_ascii_case(name))
+}
+
+impl Look for Fake {
+    fn now(&self) -> Instant {
+        self.now
+    }
+
+    fn calendar(&self) -> &Calendar {
+        &self.calendar
+    }
+
+    fn host_names(&self) -> Vec<String> {
+        HOSTS.iter().map(|h| (*h).to_owned()).collect()
+    }
+
+    fn vm_names(&self) -> Vec<String> {
+        VMS.iter().map(|vm| (*vm).to_owned()).collect()
+    }
+
+    fn host(&self, name: &str) -> Option<HostId> {
+        place(HOSTS, name).and_then(|i| u16::try_from(i).ok()).map(HostId)
+    }
+
+    fn vm(&self, name: &str) -> Option<VmId> {
+        place(VMS, name).and_then(|i| u32::try_from(i).ok()).map(VmId)
+    }
+
+    fn host_name(&self, host: HostId) -> &str {
+        HOSTS[usize::from(host.0)]
+    }
+
+    fn vm_name(&self, vm: VmId) -> &str {
+        VMS[usize::try_from(vm.0).expect("a small number")]
+    }
+
+    fn host_is_up(&self, host: HostId) -> bool {
+        self.down != Some(host)
+    }
+
+    fn copy(&self, copy: CopyId) -> Option<CopyView> {
+        self.copies.get(&copy).cloned()
+    }
+
+    fn points(&self, copy: CopyId) -> Vec<PointView> {
+        let keeps = copy == (CopyId { host: HV2, vm: WEB01 });
+        if keeps { self.points.clone() } else { Vec::new() }
+    }
+
+    fn point_by_guid(&self, guid: Uuid) -> Option<PointId> {
+        self.points.iter().find(|p| p.guid == guid).map(|p| p.id)
+    }
+
+    fn job(&self, host: HostId, job: JobId) -> Option<JobView> {
+        Some(self.job.clone()).filter(|j| j.host == host && j.id == job)
+    }
+
+    fn jobs(&self, copy: CopyId) -> Vec<JobView> {
+        let here = copy == (CopyId { host: self.job.host, vm: self.job.vm });
+        if here { vec![self.job.clone()] } else { Vec::new() }
+    }
+}
