@@ -47,7 +47,7 @@ fn sealed(bytes: &[u8], field: usize) -> bool {
 pub(super) struct Header {
     pub info: HrlInfo,
     pub version: u32,
-    /// End of the log; 0 while it is open.
+    /// End of the log, which is its size as well; 0 while it is open.
     pub end: u64,
     pub error: u32,
     pub metadata_size: u32,
@@ -68,8 +68,7 @@ impl Header {
         put(&mut buf, 12, &info.created.to_le_bytes());
         put(&mut buf, 16, CREATOR);
         put(&mut buf, 20, &CREATOR_VERSION.to_le_bytes());
-        put(&mut buf, 24, &info.disk_size.to_le_bytes());
-        put(&mut buf, 32, &info.disk_size.to_le_bytes());
+        put(&mut buf, 32, &self.end.to_le_bytes());
         put(&mut buf, to_usize(EOL_FIELD), &self.end.to_le_bytes());
         put(&mut buf, 52, &self.error.to_le_bytes());
         put(&mut buf, 56, &self.metadata_size.to_le_bytes());
@@ -94,7 +93,6 @@ impl Header {
                 unique_id: get_guid(buf, 60),
                 previous_id: get_guid(buf, 76),
                 data_write_guid: get_guid(buf, 110),
-                disk_size: get_u64(buf, 32),
                 created: get_u32(buf, 12),
                 modified: get_u32(buf, 92),
                 entries: get_u64(buf, 96),

@@ -26,8 +26,6 @@ pub struct HrlInfo {
     pub previous_id: Uuid,
     /// The DataWriteGuid of the VHDX whose writes these are: it tells whether the disk was changed without the log.
     pub data_write_guid: Uuid,
-    /// Size of the disk in bytes.
-    pub disk_size: u64,
     /// Seconds since 2000-01-01 UTC.
     pub created: u32,
     /// Seconds since 2000-01-01 UTC.

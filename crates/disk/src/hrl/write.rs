@@ -21,8 +21,6 @@ pub struct HrlOptions {
     pub previous_id: Uuid,
     /// The DataWriteGuid of the disk.
     pub data_write_guid: Uuid,
-    /// Size of the disk in bytes; writes beyond are refused.
-    pub disk_size: u64,
     /// Seconds since 2000-01-01 UTC.
     pub created: u32,
 }
@@ -59,7 +57,6 @@ impl HrlWriter {
             unique_id: options.unique_id,
             previous_id: options.previous_id,
             data_write_guid: options.data_write_guid,
-            disk_size: options.disk_size,
             created: options.created,
             modified: options.created,
             entries: 0,
@@ -75,10 +72,9 @@ impl HrlWriter {
     /// Appends one write to the disk, made `time` seconds after 2000-01-01 UTC. An empty one leaves no trace.
     ///
     /// # Errors
-    /// `OutOfRange` when it leaves the disk, `InvalidOption` from 4 GiB on, `NoSpace`, `Io`.
+    /// `OutOfRange` when offset and length overflow, `InvalidOption` from 4 GiB on, `NoSpace`, `Io`.
     pub fn append(&mut self, offset: u64, data: &[u8], time: u32) -> Result<(), Error> {
-        check_range(self.header.info.disk_size, offset, to_u64(data.len()))
-            .map_err(|error| error.in_file(&self.path))?;
+        check_range(u64::MAX, offset, to_u64(data.len())).map_err(|error| error.in_file(&self.path))?;
         let len = u32::try_from(data.len()).map_err(|_| {
             Error::new(ErrorKind::InvalidOption, "write")
                 .in_file(&self.path)
