@@ -1,0 +1,174 @@
+//! The host goes down and comes back.
+
+use hvrsim_types::code::ReturnCode;
+use hvrsim_types::id::JobId;
+use hvrsim_types::job::JobState;
+use hvrsim_types::state::{Mode, Power};
+use hvrsim_types::time::Span;
+
+use crate::copy::{Phase, RunStep};
+use crate::exchange::{Effect, TimerKind};
+use crate::profile::Generation;
+use crate::service::Work;
+
+/// What a job says whose host went down (0x80004004, operation aborted).
+const ABORTED: &str = "0x80004004: the host went down";
+
+impl Work<'_> {
+    pub(crate) fn host_down(&mut self, crash: bool) {
+        if self.copy.mode == Mode::None {
+            self.abort_job();
+            return;
+        }
+        if crash {
+            self.crashed();
+        } else {
+            self.shut_down();
+        }
+        self.forget_exchanges();
+    }
+
+    fn abort_job(&mut self) {
+        self.copy.shown = None;
+        if let Some(id) = self.copy.job.take() {
+            self.close_aborted(id);
+        }
+    }
+
+    fn close_aborted(&mut self, id: JobId) {
+        self.close_job(id, JobState::Exception, ReturnCode::FAILED, ABORTED);
+    }
+
+    /// Whatever was under way with the other side is gone; logs stay.
+    fn forget_exchanges(&mut self) {
+        self.copy.asked = None;
+        self.copy.switching = None;
+        if let Some(sending) = &mut self.copy.sending {
+            sending.exchange = None;
+        }
+        if self.copy.sending.is_some_and(|s| s.swap.is_some()) {
+            self.copy.sending = None;
+        }
+    }
+
+    fn crashed(&mut self) {
+        let running = self.facts.power == Power::Running || self.facts.power == Power::Paused;
+        match (self.copy.mode, self.copy.phase.clone()) {
+            (Mode::Primary, Phase::Replicating) if running => self.crash_spoils_log("ST-30"),
+            (Mode::Primary, Phase::Replicating) => {
+                self.abort_job();
+                self.stay("ST-31");
+            }
+            (Mode::Primary, Phase::Suspended(_) | Phase::Error) if running => self.crash_spoils_log("ST-126"),
+            (Mode::Primary, Phase::ResyncSuspended(run)) if running => {
+                self.end_run(run);
+                self.crash_spoils_log("ST-126");
+            }
+            (Mode::Primary, Phase::Initial(run, _)) => self.crash_in_initial(run, running),
+            (Mode::Primary, Phase::Resync(run)) => {
+                self.end_run(run);
+                self.crash_spoils_log("RS-55");
+            }
+            (_, Phase::Recovering { .. }) => {
+                self.effect(Effect::DiscardFailover);
+                self.abort_job();
+                self.go("UF-117", Phase::Replicating);
+            }
+            (_, Phase::Recovered { .. } | Phase::Committed { .. } | Phase::FailbackDone(_)) if running => {
+                self.crash_of_new_primary();
+            }
+            (_, Phase::Failback(_)) => self.stay("ST-128"),
+            (Mode::Replica, Phase::Replicating) => self.stay("ST-32"),
+            _ => {
+                self.keep_or_abort();
+                self.stay("ST-128");
+            }
+        }
+    }
+
+    /// A commit or a merge is done again at the start; any other job is aborted.
+    fn keep_or_abort(&mut self) {
+        if !self.copy.merging {
+            self.abort_job();
+        }
+    }
+
+    fn crash_spoils_log(&mut self, rule: &'static str) {
+        self.abort_job();
+        self.copy.sending = None;
+        self.require_resync(rule);
+    }
+
+    fn crash_in_initial(&mut self, run: crate::copy::Run, running: bool) {
+        self.end_run(run);
+        self.copy.tracked = false;
+        self.effect(Effect::LogStop);
+        self.abort_job();
+        self.go(if running { "EN-127" } else { "EN-11" }, Phase::Ready { returned: false });
+    }
+
+    fn crash_of_new_primary(&mut self) {
+        self.copy.tracked = false;
+        match &mut self.copy.phase {
+            Phase::FailbackDone(received) | Phase::Committed { failback: Some(received), .. } => {
+                received.tracked = false;
+            }
+            _ => {}
+        }
+        self.keep_or_abort();
+        self.stay("UF-129");
+    }
+
+    fn shut_down(&mut self) {
+        match (self.copy.mode, self.copy.phase.clone()) {
+            (Mode::Primary, Phase::Replicating)
+                if self.moment.profile.generation == Generation::Server2012R2 =>
+            {
+                self.abort_job();
+                self.stop_sending();
+                self.go("ST-28", Phase::Error);
+            }
+            (Mode::Primary, Phase::Replicating) => {
+                self.abort_job();
+                self.stay("ST-29");
+            }
+            (Mode::Primary, Phase::Initial(run, _)) => self.crash_in_initial(run, false),
+            (_, Phase::Recovering { .. }) => {
+                self.effect(Effect::DiscardFailover);
+                self.abort_job();
+                self.go("UF-117", Phase::Replicating);
+            }
+            (_, Phase::Initial(..) | Phase::Resync(_) | Phase::Failback(_)) => {}
+            _ => self.keep_or_abort(),
+        }
+    }
+
+    /// The service starts: timers are set again, what can go on goes on.
+    pub(crate) fn host_up(&mut self) {
+        if self.copy.merging {
+            let commit = matches!(self.copy.phase, Phase::Recovered { .. });
+            self.effect(if commit { Effect::CommitFailover } else { Effect::MergeResync });
+        }
+        self.apply_next();
+        self.arm_cycle();
+        self.arm_window();
+        let now = self.moment.now;
+        if self.copy.keeps_points && matches!(self.copy.phase, Phase::Committed { .. }) {
+            self.set_timer(TimerKind::Point, now + Span::HOUR);
+        }
+        if self.copy.scheduled.is_some() {
+            self.set_timer(TimerKind::Scheduled, now);
+        }
+        match &mut self.copy.phase {
+            Phase::Replicating if self.copy.mode == Mode::Primary => self.resend(),
+            Phase::Resync(run) => {
+                if run.step == RunStep::Moving {
+                    run.step = RunStep::Waiting;
+                }
+                self.run_continues();
+            }
+            Phase::Failback(_) => self.failback_tries_again(),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,522 @@
+//! Initial replication and resynchronization: sessions of the engine that the primary leads.
+
+use hvrsim_types::code::ReturnCode;
+use hvrsim_types::id::{LogSeq, SessionId};
+use hvrsim_types::job::{JobState, JobType};
+use hvrsim_types::state::{Mode, ReplicationType};
+use hvrsim_types::time::{Instant, Span};
+
+use crate::copy::{Asking, Phase, Run, RunStep, Scheduled};
+use crate::exchange::{
+    Effect, Envelope, Outcome, Reply, Request, Scope, SessionKind, SessionSpec, TimerKind, Why,
+};
+use crate::job::Stage;
+use crate::operation::InitialKind;
+use crate::rule::{Rule, Side};
+use crate::service::Work;
+
+impl Work<'_> {
+    // Starting.
+
+    pub(crate) fn start_initial(
+        &mut self,
+        rule: &'static Rule,
+        kind: InitialKind,
+        at: Option<Instant>,
+    ) -> Outcome {
+        match at {
+            Some(at) => self.schedule(rule, initial_job(kind), Some(kind), at),
+            None => self.start_initial_now(rule, kind),
+        }
+    }
+
+    pub(crate) fn start_initial_now(&mut self, rule: &'static Rule, kind: InitialKind) -> Outcome {
+        let job = self.start_job(initial_job(kind), Stage::Asking);
+        self.open_session(SessionKind::Initial, Asking::OpenInitial(kind));
+        self.started(rule, job)
+    }
+
+    pub(crate) fn resynchronize(&mut self, rule: &'static Rule, at: Option<Instant>) -> Outcome {
+        if let Some(at) = at {
+            return self.schedule(rule, JobType::Resynchronizing, None, at);
+        }
+        if let Phase::ResyncSuspended(run) = self.copy.phase {
+            self.end_run(run);
+            self.tell_closed(run.session);
+            self.end_job(JobState::Terminated, ReturnCode::FAILED, "started over");
+        }
+        let job = self.start_job(JobType::Resynchronizing, Stage::Asking);
+        self.open_session(SessionKind::Resync, Asking::OpenResync { automatic: false });
+        self.started(rule, job)
+    }
+
+    fn schedule(
+        &mut self,
+        rule: &'static Rule,
+        kind: JobType,
+        initial: Option<InitialKind>,
+        at: Instant,
+    ) -> Outcome {
+        let job = self.start_job(kind, Stage::Scheduled);
+        self.copy.job = None;
+        if let Some(old) = self.copy.scheduled.replace(Scheduled { job, initial }) {
+            self.close_job(old.job, JobState::Terminated, ReturnCode::FAILED, "scheduled anew");
+        }
+        self.set_timer(TimerKind::Scheduled, at);
+        self.stay(rule.id);
+        self.started(rule, job)
+    }
+
+    /// A scheduled start is due: guards are checked again.
+    pub(crate) fn scheduled_due(&mut self) {
+        let Some(scheduled) = self.copy.scheduled.take() else { return };
+        let fits = match (scheduled.initial, &self.copy.phase) {
+            (Some(_), Phase::Ready { .. }) => true,
+            (None, phase) => matches!(phase, Phase::ResyncRequired | Phase::Suspended(_) | Phase::Error),
+            _ => false,
+        };
+        if !fits || self.copy.job.is_some() || self.copy.mode != Mode::Primary {
+            let text = "at its start time the state was another one";
+            self.close_job(scheduled.job, JobState::Exception, ReturnCode::INVALID_STATE, text);
+            return;
+        }
+        self.copy.job = Some(scheduled.job);
+        if let Some(job) = self.jobs.get_mut(scheduled.job) {
+            job.state = JobState::Running;
+            job.stage = Stage::Asking;
+        }
+        match scheduled.initial {
+            Some(kind) => self.open_session(SessionKind::Initial, Asking::OpenInitial(kind)),
+            None => self.open_session(SessionKind::Resync, Asking::OpenResync { automatic: false }),
+        }
+    }
+
+    /// Sets the timer of the automatic resynchronization, if one is wanted.
+    pub(crate) fn arm_window(&mut self) {
+        let s = &self.copy.settings;
+        if self.copy.phase != Phase::ResyncRequired || !s.auto_resync {
+            self.cancel_timer(TimerKind::Window);
+            return;
+        }
+        let now = self.moment.now;
+        let time_of_day = self.moment.calendar.time_of_day(now);
+        let (start, end) = (s.auto_resync_start, s.auto_resync_end);
+        let inside = if start <= end {
+            (start..=end).contains(&time_of_day)
+        } else {
+            time_of_day >= start || time_of_day <= end
+        };
+        let at = if inside { now } else { self.moment.calendar.next(now, start) };
+        // G-10: after a failure the back-off goes on inside the window.
+        let step = usize::from(self.copy.attempts);
+        let wait = if inside && step > 0 {
+            Span::minutes(crate::copy::BACK_OFF_MIN[(step - 1).min(crate::copy::BACK_OFF_MIN.len() - 1)])
+        } else {
+            Span::ZERO
+        };
+        self.set_timer(TimerKind::Window, at + wait);
+    }
+
+    pub(crate) fn window_open(&mut self) {
+        if self.copy.phase != Phase::ResyncRequired || self.copy.job.is_some() {
+            return;
+        }
+        self.start_job(JobType::Resynchronizing, Stage::Asking);
+        self.open_session(SessionKind::Resync, Asking::OpenResync { automatic: true });
+    }
+
+    fn open_session(&mut self, kind: SessionKind, what: Asking) {
+        let Some(peer) = self.copy.peer else {
+            self.fail_job(ReturnCode::NOT_AVAILABLE, "there is no replica server");
+            return;
+        };
+        let session = self.new_session();
+        self.job_session(session);
+        let sizes = self.facts.sizes.clone();
+        self.ask(peer, what, Request::Open { session, kind, sizes });
+    }
+
+    fn asked_session(&self) -> Option<SessionId> {
+        self.copy.job.and_then(|job| self.jobs.get(job)).and_then(|job| job.session)
+    }
+
+    // The replica's side.
+
+    pub(crate) fn open_asked(
+        &mut self,
+        envelope: &Envelope<Request>,
+        session: SessionId,
+        kind: SessionKind,
+        sizes: &[u64],
+    ) {
+        let reply = self.open_reply(envelope, session, kind, sizes);
+        self.answer(envelope, reply);
+    }
+
+    fn open_reply(
+        &mut self,
+        envelope: &Envelope<Request>,
+        session: SessionId,
+        kind: SessionKind,
+        sizes: &[u64],
+    ) -> Reply {
+        if let Some(reply) = self.no_relationship() {
+            return reply;
+        }
+        if self.copy.merging || self.copy.job.is_some() {
+            return Reply::Busy;
+        }
+        let foreign = self.copy.peer.is_some_and(|peer| peer != envelope.from);
+        if self.copy.mode != Mode::Replica || foreign || envelope.epoch < self.copy.epoch {
+            return self.stale();
+        }
+        if sizes != self.facts.sizes {
+            return Reply::Refused(Why::SizesDiffer);
+        }
+        match (kind, self.copy.phase.clone()) {
+            (SessionKind::Initial, Phase::Awaiting { .. }) => {
+                self.adopt(envelope.from, envelope.epoch);
+                self.copy.initial_complete = false;
+                self.copy.phase = Phase::Awaiting { session: Some(session) };
+                Reply::Done
+            }
+            (SessionKind::Resync, Phase::Replicating | Phase::Awaiting { .. }) => {
+                let was_awaiting = matches!(self.copy.phase, Phase::Awaiting { .. });
+                self.receive_resync(envelope, session, was_awaiting);
+                Reply::Done
+            }
+            (SessionKind::Resync, Phase::ResyncReceiving { stage, was_awaiting, .. }) => {
+                self.effect(Effect::Rollback(stage));
+                self.receive_resync(envelope, session, was_awaiting);
+                Reply::Done
+            }
+            _ => self.stale(),
+        }
+    }
+
+    fn receive_resync(&mut self, envelope: &Envelope<Request>, session: SessionId, was_awaiting: bool) {
+        self.adopt(envelope.from, envelope.epoch);
+        self.effect(Effect::ForgetReceived);
+        self.copy.received.clear();
+        let stage = self.new_point();
+        self.effect(Effect::TakePoint(stage));
+        let rule = if was_awaiting { "RS-138" } else { "RS-42" };
+        let phase = Phase::ResyncReceiving { session, stage, was_awaiting };
+        self.change(rule, Side::Other, Mode::Replica, phase);
+    }
+
+    // The primary's side goes on.
+
+    pub(crate) fn open_initial_answered(&mut self, envelope: &Envelope<Reply>, kind: InitialKind) {
+        if envelope.body != Reply::Done {
+            self.fail_by(envelope.body);
+            return;
+        }
+        let returned = matches!(self.copy.phase, Phase::Ready { returned: true });
+        let full = kind == InitialKind::Network && returned && self.moment.profile.initial_full;
+        let Some(run) = self.begin_run(envelope, full) else { return };
+        let rule = match (&self.copy.phase, kind) {
+            (Phase::Suspended(_), _) => "EN-113",
+            (_, InitialKind::Network) => "EN-5",
+            (_, InitialKind::Seeded) => "EN-7",
+        };
+        self.go(rule, Phase::Initial(run, kind));
+        self.arm_cycle();
+    }
+
+    pub(crate) fn open_resync_answered(&mut self, envelope: &Envelope<Reply>, automatic: bool) {
+        if envelope.body != Reply::Done {
+            self.resync_not_opened();
+            self.fail_by(envelope.body);
+            self.arm_window();
+            return;
+        }
+        let rule = match (&self.copy.phase, automatic) {
+            (_, true) => "RS-43",
+            (Phase::Suspended(_), _) => "RS-46",
+            (Phase::Error, _) => "RS-114",
+            (Phase::ResyncSuspended(_), _) => "RS-49",
+            _ => "RS-42",
+        };
+        let Some(run) = self.begin_run(envelope, false) else { return };
+        self.copy.attempts = 0;
+        self.cancel_timer(TimerKind::Window);
+        self.go(rule, Phase::Resync(run));
+        self.arm_cycle();
+    }
+
+    fn resync_not_opened(&mut self) {
+        self.copy.attempts = self.copy.attempts.saturating_add(1);
+        match self.copy.phase {
+            Phase::ResyncRequired => self.stay("RS-121"),
+            // RS-49 had closed the old session already.
+            Phase::ResyncSuspended(_) => self.go("RS-50", Phase::ResyncRequired),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn open_broken(&mut self) {
+        if !matches!(self.copy.phase, Phase::Ready { .. }) {
+            self.resync_not_opened();
+        }
+        self.fail_job(ReturnCode::NOT_AVAILABLE, "the replica did not answer");
+        self.arm_window();
+    }
+
+    /// Tracking starts and the moment to be brought is fixed.
+    fn begin_run(&mut self, envelope: &Envelope<Reply>, full: bool) -> Option<Run> {
+        let (Some(job), Some(session)) = (self.copy.job, self.asked_session()) else { return None };
+        self.copy.seq = LogSeq(0);
+        self.copy.sending = None;
+        self.copy.epoch = self.copy.epoch.max(envelope.epoch);
+        self.copy.tracked = true;
+        self.effect(Effect::LogStop);
+        self.effect(Effect::LogStart);
+        let view = self.new_point();
+        self.effect(Effect::TakePoint(view));
+        let spec = SessionSpec {
+            source: self.host,
+            view: Some(view),
+            target: envelope.from,
+            scope: Scope::Everything,
+            full,
+        };
+        self.effect(Effect::OpenSession(session, spec));
+        self.effect(Effect::RunSession(session));
+        self.stage(Stage::Comparing);
+        Some(Run { job, session, view, as_of: self.moment.now, step: RunStep::Moving })
+    }
+
+    fn run(&mut self) -> Option<&mut Run> {
+        match &mut self.copy.phase {
+            Phase::Initial(run, _) | Phase::Resync(run) | Phase::ResyncSuspended(run) => Some(run),
+            _ => None,
+        }
+    }
+
+    /// Ends what the engine and the disks keep for a run.
+    pub(crate) fn end_run(&mut self, run: Run) {
+        self.effect(Effect::CloseSession(run.session));
+        self.effect(Effect::DropPoint(run.view));
+        self.cancel_timer(TimerKind::Retry);
+        self.copy.asked = None;
+        self.copy.attempts = 0;
+    }
+
+    /// Tells the other side that the session is given up; it need not answer.
+    pub(crate) fn tell_closed(&mut self, session: SessionId) {
+        if let Some(peer) = self.copy.peer {
+            self.send(peer, Request::Close { session });
+        }
+    }
+
+    pub(crate) fn session_done(&mut self, session: SessionId) {
+        if matches!(&self.copy.phase, Phase::Failback(run) if run.session == session) {
+            self.failback_moved();
+            return;
+        }
+        let Some(peer) = self.copy.peer else { return };
+        let Some(run) = self.run().filter(|run| run.session == session) else { return };
+        run.step = RunStep::Finishing;
+        let as_of = run.as_of;
+        self.stage(Stage::Finalizing);
+        self.ask(peer, Asking::Finish, Request::Finish { session, as_of });
+    }
+
+    pub(crate) fn session_broken(&mut self, session: SessionId) {
+        if matches!(&self.copy.phase, Phase::Failback(run) if run.session == session) {
+            self.failback_waits();
+            return;
+        }
+        if self.run().is_some_and(|run| run.session == session) {
+            self.run_waits();
+        }
+    }
+
+    /// The other side does not answer: the run waits, a resynchronization not for ever.
+    pub(crate) fn run_waits(&mut self) {
+        let given_up = self.copy.unable_to_send();
+        let Some(run) = self.run() else { return };
+        if run.step == RunStep::Moving {
+            run.step = RunStep::Waiting;
+        }
+        let run = *run;
+        match self.copy.phase {
+            Phase::Initial(..) => {
+                self.stay("EN-12");
+                self.back_off();
+            }
+            Phase::Resync(_) if given_up => self.resync_lost(run),
+            Phase::Resync(_) => self.back_off(),
+            _ => {}
+        }
+    }
+
+    fn resync_lost(&mut self, run: Run) {
+        self.end_run(run);
+        self.fail_job(ReturnCode::NOT_AVAILABLE, "the replica could not be reached for the whole back-off");
+        self.require_resync("RS-54");
+    }
+
+    pub(crate) fn run_continues(&mut self) {
+        let Some(peer) = self.copy.peer else { return };
+        let Some(run) = self.run() else { return };
+        let Run { session, step, as_of, .. } = *run;
+        match step {
+            RunStep::Finishing => self.ask(peer, Asking::Finish, Request::Finish { session, as_of }),
+            RunStep::Moving | RunStep::Waiting => {
+                self.ask(peer, Asking::Continue, Request::Continue { session });
+            }
+        }
+    }
+
+    pub(crate) fn continue_asked(&mut self, envelope: &Envelope<Request>, session: SessionId) {
+        let here = match &self.copy.phase {
+            Phase::Awaiting { session: Some(s) } | Phase::ResyncReceiving { session: s, .. } => *s == session,
+            _ => false,
+        };
+        let reply = if here { Reply::Done } else { self.no_relationship().unwrap_or(self.stale()) };
+        self.answer(envelope, reply);
+    }
+
+    pub(crate) fn continue_answered(&mut self, envelope: &Envelope<Reply>) {
+        let Some(run) = self.run() else { return };
+        if envelope.body == Reply::Done {
+            run.step = RunStep::Moving;
+            let session = run.session;
+            self.copy.attempts = 0;
+            self.effect(Effect::RunSession(session));
+            return;
+        }
+        let run = *run;
+        self.run_refused(run, envelope.body);
+    }
+
+    /// The other side has gone on without this session.
+    fn run_refused(&mut self, run: Run, reply: Reply) {
+        let initial = matches!(self.copy.phase, Phase::Initial(..));
+        self.end_run(run);
+        self.fail_by(reply);
+        if initial {
+            self.effect(Effect::LogStop);
+            self.copy.tracked = false;
+            self.cancel_timer(TimerKind::Cycle);
+            self.go("EN-11", Phase::Ready { returned: false });
+        } else {
+            self.require_resync("RS-54");
+        }
+    }
+
+    pub(crate) fn finish_asked(&mut self, envelope: &Envelope<Request>, session: SessionId, as_of: Instant) {
+        let reply = match self.copy.phase.clone() {
+            Phase::Awaiting { session: Some(s) } if s == session => {
+                self.received_all(as_of);
+                self.change("EN-9", Side::Other, Mode::Replica, Phase::Replicating);
+                Reply::Done
+            }
+            Phase::ResyncReceiving { session: s, stage, .. } if s == session => {
+                self.effect(Effect::DropPoint(stage));
+                self.drop_points();
+                self.received_all(as_of);
+                self.change("RS-52", Side::Other, Mode::Replica, Phase::Replicating);
+                self.copy.merging = true;
+                self.effect(Effect::MergeResync);
+                Reply::Done
+            }
+            // The answer to an earlier request was lost.
+            Phase::Replicating if self.copy.mode == Mode::Replica && envelope.epoch == self.copy.epoch => {
+                Reply::Done
+            }
+            _ => self.no_relationship().unwrap_or(self.stale()),
+        };
+        self.answer(envelope, reply);
+    }
+
+    fn received_all(&mut self, as_of: Instant) {
+        self.copy.initial_complete = true;
+        self.copy.inconsistent = false;
+        self.copy.seq = LogSeq(0);
+        self.copy.last_replication = Some(self.moment.now);
+        self.copy.last_apply = Some(self.moment.now);
+        self.copy.last_type = ReplicationType::Regular;
+        self.copy.last_point = as_of;
+    }
+
+    pub(crate) fn finish_answered(&mut self, envelope: &Envelope<Reply>) {
+        let Some(run) = self.run().copied() else { return };
+        if envelope.body != Reply::Done {
+            self.run_refused(run, envelope.body);
+            return;
+        }
+        self.end_run(run);
+        self.copy.last_replication = Some(self.moment.now);
+        self.copy.last_type = ReplicationType::Regular;
+        self.copy.last_point = run.as_of;
+        self.copy.initial_complete = true;
+        let rule = if matches!(self.copy.phase, Phase::Initial(..)) { "EN-9" } else { "RS-52" };
+        self.go(rule, Phase::Replicating);
+        self.complete_job();
+        self.arm_cycle();
+        // What was held back goes at once.
+        self.switch(ReplicationType::Regular);
+    }
+
+    // Ending early.
+
+    pub(crate) fn stop_initial(&mut self, rule: &'static Rule) -> Outcome {
+        if let Phase::Initial(run, _) = self.copy.phase {
+            self.end_run(run);
+            self.tell_closed(run.session);
+        }
+        self.cancel_timer(TimerKind::Cycle);
+        self.copy.tracked = false;
+        self.effect(Effect::LogStop);
+        self.end_job(JobState::Terminated, ReturnCode::FAILED, "cancelled");
+        self.go(rule.id, Phase::Ready { returned: false });
+        self.instant_job(rule, JobType::StopInitialReplication)
+    }
+
+    pub(crate) fn stop_resync(&mut self, rule: &'static Rule) -> Outcome {
+        if let Some(run) = self.run().copied() {
+            self.end_run(run);
+            self.tell_closed(run.session);
+        }
+        self.end_job(JobState::Terminated, ReturnCode::FAILED, "cancelled");
+        self.require_resync(rule.id);
+        self.instant_job(rule, JobType::StopResynchronizing)
+    }
+
+    pub(crate) fn close_asked(&mut self, envelope: &Envelope<Request>, session: SessionId) {
+        match self.copy.phase {
+            Phase::Awaiting { session: Some(s) } if s == session => {
+                self.copy.phase = Phase::Awaiting { session: None };
+            }
+            Phase::ResyncReceiving { session: s, stage, was_awaiting } if s == session => {
+                self.resync_undone(stage, was_awaiting);
+            }
+            _ => {}
+        }
+        self.answer(envelope, Reply::Done);
+    }
+
+    /// The replica goes back to what it was before the resynchronization.
+    fn resync_undone(&mut self, stage: hvrsim_types::id::PointId, was_awaiting: bool) {
+        self.effect(Effect::Rollback(stage));
+        let before = if was_awaiting { Phase::Awaiting { session: None } } else { Phase::Replicating };
+        self.change("RS-50", Side::Other, Mode::Replica, before);
+    }
+
+    pub(crate) fn resync_needed(&mut self) {
+        if self.copy.mode == Mode::Primary && self.copy.phase == Phase::Replicating {
+            self.fail_job(ReturnCode::FAILED, "a resynchronization is required");
+            self.require_resync("RS-41");
+        }
+    }
+}
+
+const fn initial_job(kind: InitialKind) -> JobType {
+    match kind {
+        InitialKind::Network => JobType::StartInitialReplication,
+        InitialKind::Seeded => JobType::StartSeededReplication,
+    }
+}

@@ -1,0 +1,442 @@
+//! What a rule of the life cycle is. The rules themselves are data, in [`crate::table`].
+//!
+//! The same rules decide at run time, explain a refusal, render the documentation and are what
+//! coverage counts.
+
+use std::fmt;
+
+use hvrsim_types::code::ReturnCode;
+use hvrsim_types::state::{Mode, Power, ReplicationState};
+use serde::Serialize;
+
+use crate::operation::Operation;
+
+/// How well a rule is known.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Evidence {
+    /// Microsoft documents it.
+    Documented,
+    /// Seen on real hosts by others.
+    Field,
+    /// Follows from what is documented.
+    Inferred,
+    /// Our choice where nothing is known.
+    Assumed,
+}
+
+impl fmt::Display for Evidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Documented => "documented",
+            Self::Field => "field",
+            Self::Inferred => "inferred",
+            Self::Assumed => "assumed",
+        })
+    }
+}
+
+macro_rules! calls {
+    ($($(#[$doc:meta])* $name:ident: $cmdlet:literal, $method:literal;)*) => {
+        /// A kind of operation, without its parameters: what rules are triggered by.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+        pub enum Call { $($(#[$doc])* $name,)* }
+
+        impl Call {
+            /// Every call.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// How PowerShell spells it.
+            #[must_use]
+            pub const fn cmdlet(self) -> &'static str { match self { $(Self::$name => $cmdlet,)* } }
+
+            /// How WMI spells it.
+            #[must_use]
+            pub const fn method(self) -> &'static str { match self { $(Self::$name => $method,)* } }
+        }
+    };
+}
+
+calls! {
+    /// Create a relationship.
+    Enable: "Enable-VMReplication", "CreateReplicationRelationship";
+    /// Requested state 2.
+    AsReplica: "Set-VMReplication -AsReplica", "RequestReplicationStateChange(2)";
+    /// Start initial replication.
+    StartInitialReplication: "Start-VMInitialReplication", "StartReplication";
+    /// Requested state 1.
+    StopInitialReplication: "Stop-VMInitialReplication", "RequestReplicationStateChange(1)";
+    /// Change settings.
+    Modify: "Set-VMReplication", "ModifyReplicationSettings";
+    /// Requested state 7.
+    Suspend: "Suspend-VMReplication", "RequestReplicationStateChange(7)";
+    /// Requested state 3.
+    Resume: "Resume-VMReplication", "RequestReplicationStateChange(3)";
+    /// Start a resynchronization.
+    Resynchronize: "Resume-VMReplication -Resynchronize", "Resynchronize";
+    /// Requested state 9.
+    StopResynchronize: "Stop-VMReplication", "RequestReplicationStateChange(9)";
+    /// Requested state 4.
+    Prepare: "Start-VMFailover -Prepare", "RequestReplicationStateChange(4)";
+    /// Fail over.
+    Failover: "Start-VMFailover", "InitiateFailover";
+    /// Revert a failover, or a preparation.
+    RevertFailover: "Stop-VMFailover", "RevertFailover";
+    /// Commit a failover.
+    CommitFailover: "Complete-VMFailover", "CommitFailover";
+    /// Reverse.
+    Reverse: "Set-VMReplication -Reverse", "ReverseReplicationRelationship";
+    /// Fail back.
+    InitiateFailback: "InitiateFailback", "InitiateFailback";
+    /// Remove the relationship on this side.
+    Remove: "Remove-VMReplication", "RemoveReplicationRelationshipEx";
+    /// Zero the statistics.
+    ResetStatistics: "Reset-VMReplicationStatistics", "ResetReplicationStatisticsEx";
+    /// Start the virtual machine.
+    StartVm: "Start-VM", "RequestStateChange(2)";
+    /// Shut the guest down.
+    StopVm: "Stop-VM", "RequestStateChange(4)";
+    /// Turn the virtual machine off.
+    TurnOffVm: "Stop-VM -TurnOff", "RequestStateChange(3)";
+    /// Save the virtual machine.
+    SaveVm: "Save-VM", "RequestStateChange(6)";
+    /// Delete a saved state.
+    RemoveSavedState: "Remove-VMSavedState", "RequestStateChange(3)";
+    /// Take a user's checkpoint.
+    Checkpoint: "Checkpoint-VM", "CreateSnapshot";
+    /// Delete a user's checkpoints.
+    RemoveCheckpoints: "Remove-VMSnapshot", "DestroySnapshot";
+    /// Cancel a job.
+    CancelJob: "Stop-Job", "Msvm_ConcreteJob.RequestStateChange(4)";
+}
+
+impl Operation {
+    /// The operation without its parameters.
+    #[must_use]
+    pub const fn call(&self) -> Call {
+        match self {
+            Self::Enable { .. } => Call::Enable,
+            Self::AsReplica => Call::AsReplica,
+            Self::StartInitialReplication { .. } => Call::StartInitialReplication,
+            Self::StopInitialReplication => Call::StopInitialReplication,
+            Self::Modify(_) => Call::Modify,
+            Self::Suspend => Call::Suspend,
+            Self::Resume => Call::Resume,
+            Self::Resynchronize { .. } => Call::Resynchronize,
+            Self::StopResynchronize => Call::StopResynchronize,
+            Self::Prepare => Call::Prepare,
+            Self::Failover { .. } => Call::Failover,
+            Self::RevertFailover => Call::RevertFailover,
+            Self::CommitFailover => Call::CommitFailover,
+            Self::Reverse { .. } => Call::Reverse,
+            Self::InitiateFailback { .. } => Call::InitiateFailback,
+            Self::Remove => Call::Remove,
+            Self::ResetStatistics => Call::ResetStatistics,
+            Self::StartVm => Call::StartVm,
+            Self::StopVm => Call::StopVm,
+            Self::TurnOffVm => Call::TurnOffVm,
+            Self::SaveVm => Call::SaveVm,
+            Self::RemoveSavedState => Call::RemoveSavedState,
+            Self::Checkpoint => Call::Checkpoint,
+            Self::RemoveCheckpoints => Call::RemoveCheckpoints,
+            Self::CancelJob(_) => Call::CancelJob,
+        }
+    }
+}
+
+/// What happens without an operator on this copy.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+pub enum Event {
+    /// A cycle's log was stored by the replica.
+    CycleDelivered,
+    /// A cycle was due while the one before was still under way, or could not be delivered.
+    CycleLate,
+    /// The other side could not be reached, or has no room.
+    RecoverableFailure,
+    /// The other side refuses: nothing but an operator can help.
+    FatalFailure,
+    /// Nothing came for an hour.
+    NothingReceived,
+    /// The pending log passed half of the disks' size.
+    LogOverLimit,
+    /// Something makes the replica's content uncertain.
+    ResyncNeeded,
+    /// The automatic resynchronization's window is open.
+    AutomaticResync,
+    /// Initial replication has brought everything.
+    InitialDone,
+    /// A resynchronization has brought everything.
+    ResyncDone,
+    /// A resynchronization could not reach the other side for good.
+    ResyncLost,
+    /// A failover job has prepared the disk.
+    FailoverReady,
+    /// A failover job failed.
+    FailoverFailed,
+    /// A log arrived from a primary.
+    LogArrives,
+    /// The host shut down in order.
+    HostShutdown,
+    /// The host lost its power, or crashed.
+    HostCrash,
+    /// A failback asked this copy, the new primary, for a recovery point.
+    FailbackAsked,
+    /// A failback ended, this copy need not hold still any more.
+    FailbackReleased,
+    /// A failback has brought the requested recovery point.
+    FailbackDone,
+    /// A failback failed, or was cancelled.
+    FailbackFailed,
+}
+
+/// What a rule is triggered by.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+pub enum Trigger {
+    /// An operator's call on this copy.
+    Call(Call),
+    /// Anything else.
+    Event(Event),
+}
+
+/// Where a rule leads.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
+pub enum To {
+    /// The state stays.
+    Stay,
+    /// This state, same mode.
+    State(ReplicationState),
+    /// The first while a job runs, the second when it is done.
+    Via(ReplicationState, ReplicationState),
+    /// Another mode, too.
+    Become(Mode, ReplicationState),
+    /// The state before the request.
+    Before,
+    /// Nothing changes; the caller gets this code.
+    Refused(#[serde(serialize_with = "code_number")] ReturnCode),
+}
+
+fn code_number<S: serde::Serializer>(code: &ReturnCode, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u32(code.0)
+}
+
+/// What the machine and its disks are like, as the world knows it when an input arrives.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Facts {
+    /// Power of the virtual machine.
+    pub power: Power,
+    /// User checkpoints.
+    pub checkpoints: u32,
+    /// A test machine made from this copy exists.
+    pub test_vm: bool,
+    /// A disk file is missing.
+    pub disk_missing: bool,
+    /// Virtual sizes of the replicated disks, in bytes.
+    pub sizes: Vec<u64>,
+    /// Bytes in the change log.
+    pub pending_bytes: u64,
+    /// The copy's session has written a block into its target.
+    pub session_wrote: bool,
+    /// Bytes that a failover to this copy's chosen point has to undo or a merge has to move.
+    pub job_bytes: u64,
+}
+
+/// A condition on this copy, or (only for the reader) on the other side.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
+pub enum Guard {
+    /// The virtual machine is Off.
+    VmOff,
+    /// The virtual machine is not Off.
+    VmNotOff,
+    /// The virtual machine is Running.
+    VmRunning,
+    /// The virtual machine is not Running.
+    VmNotRunning,
+    /// No prepare step is under way.
+    NotSyncing,
+    /// No saved state.
+    NoSavedState,
+    /// A saved state.
+    SavedState,
+    /// No user checkpoints.
+    NoCheckpoint,
+    /// No test machine.
+    NoTestVm,
+    /// No mutating job.
+    NoJob,
+    /// No merge under way.
+    NotMerging,
+    /// A merge under way.
+    Merging,
+    /// The chosen point is a Planned point.
+    PlannedPoint,
+    /// The chosen point is not a Planned point.
+    OtherPoint,
+    /// Initial replication has been completed.
+    InitialComplete,
+    /// The suspension remembers an unfinished initial replication.
+    InitialUnfinished,
+    /// This copy was the primary in an earlier epoch.
+    WasPrimary,
+    /// No disk is marked inconsistent.
+    Consistent,
+    /// All disk files are there.
+    DisksPresent,
+    /// The machine has a disk.
+    HasDisk,
+    /// No failback holds this copy.
+    NotHeld,
+    /// A failback holds this copy.
+    Held,
+    /// A time was given.
+    Later,
+    /// No time was given.
+    Now,
+    /// The generation is 2012 R2.
+    Generation2012R2,
+    /// The generation is 2016 or later.
+    Generation2016,
+    /// FailedOver was reached from FailbackComplete, or the state is FailbackComplete.
+    AfterFailback,
+    /// Not after a failback.
+    NotAfterFailback,
+    /// A condition on the other side, asked in the job.
+    Peer(&'static str),
+}
+
+/// The transition of the other copy, if the rule has one.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
+pub struct Other {
+    /// Modes it may have.
+    pub modes: &'static [Mode],
+    /// States it may be in.
+    pub from: &'static [ReplicationState],
+    /// Where it goes.
+    pub to: To,
+}
+
+/// One rule of the life cycle.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
+pub struct Rule {
+    /// Its id, never renumbered.
+    pub id: &'static str,
+    /// Modes of this copy.
+    pub modes: &'static [Mode],
+    /// States of this copy.
+    pub from: &'static [ReplicationState],
+    /// What triggers it.
+    pub triggers: &'static [Trigger],
+    /// What must hold, in the order in which it is checked.
+    pub guards: &'static [Guard],
+    /// Where this copy goes.
+    pub to: To,
+    /// Where the other copy goes, if it moves.
+    pub other: Option<Other>,
+    /// What happens, in a sentence.
+    pub what: &'static str,
+    /// How well it is known.
+    pub evidence: Evidence,
+    /// Where it is known from: a public title.
+    pub source: &'static str,
+}
+
+/// Which copy of a rule changes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Side {
+    /// The copy that the rule is about.
+    Here,
+    /// The other one.
+    Other,
+}
+
+impl Rule {
+    /// Whether the rule lets a copy go from one (mode, state) to another.
+    #[must_use]
+    pub fn allows(&self, side: Side, from: (Mode, ReplicationState), to: (Mode, ReplicationState)) -> bool {
+        let (modes, states, target) = match (side, self.other) {
+            (Side::Here, _) => (self.modes, self.from, self.to),
+            (Side::Other, Some(other)) => (other.modes, other.from, other.to),
+            (Side::Other, None) => return false,
+        };
+        let starts = modes.contains(&from.0) && states.contains(&from.1);
+        match target {
+            To::Stay | To::Refused(_) => starts && from == to,
+            To::State(state) => starts && to == (from.0, state),
+            To::Via(first, second) => {
+                (starts && to == (from.0, first))
+                    || (modes.contains(&from.0) && from.1 == first && to == (from.0, second))
+            }
+            To::Become(mode, state) => starts && to == (mode, state),
+            To::Before => starts,
+        }
+    }
+
+    /// Whether the rule is about a copy in this mode and state with this trigger.
+    #[must_use]
+    pub fn concerns(&self, mode: Mode, state: ReplicationState, trigger: Trigger) -> bool {
+        self.triggers.contains(&trigger) && self.modes.contains(&mode) && self.from.contains(&state)
+    }
+}
+
+impl Guard {
+    /// The code that a caller gets when this guard fails.
+    #[must_use]
+    pub const fn code(self) -> ReturnCode {
+        match self {
+            Self::NoTestVm | Self::NoJob | Self::NotMerging | Self::NotHeld => ReturnCode::IN_USE,
+            Self::DisksPresent => ReturnCode::FILE_NOT_FOUND,
+            _ => ReturnCode::INVALID_STATE,
+        }
+    }
+
+    /// What the guard needs, what is found instead, and the way out.
+    #[must_use]
+    pub const fn words(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::VmOff => ("Off", "", "Stop-VM first."),
+            Self::VmNotOff => ("not Off", "", "Start-VM first."),
+            Self::VmRunning => ("Running", "", "Start-VM first."),
+            Self::VmNotRunning => ("not Running", "", "It runs already."),
+            Self::NotSyncing => {
+                ("no prepare step under way", "is being prepared for failover", "Wait for the job.")
+            }
+            Self::NoSavedState => ("no saved state", "Saved", "Remove-VMSavedState first."),
+            Self::SavedState => ("a saved state", "", ""),
+            Self::NoCheckpoint => ("no checkpoints", "has checkpoints", "Remove-VMSnapshot first."),
+            Self::NoTestVm => ("no test VM", "has a test VM", "Stop-VMFailover on the replica first."),
+            Self::NoJob => ("no job under way", "has a job under way", "Wait for the job, or cancel it."),
+            Self::Merging => ("a merge under way", "is not merging", ""),
+            Self::PlannedPoint => ("a Planned point", "has another point", ""),
+            Self::OtherPoint => ("a point that is not Planned", "has a Planned point", ""),
+            Self::NotMerging => ("the merge to have ended", "is merging its disks", "Wait for the merge."),
+            Self::InitialComplete => (
+                "initial replication to be complete",
+                "has not completed initial replication",
+                "Wait for initial replication.",
+            ),
+            Self::InitialUnfinished => ("an unfinished initial replication", "has none", ""),
+            Self::WasPrimary => (
+                "a copy that was the primary before",
+                "was never the primary",
+                "InitiateFailback is called on the former primary.",
+            ),
+            Self::Consistent => (
+                "consistent disks",
+                "has disks marked inconsistent by a broken failback",
+                "Finish a failback, a resynchronization or an initial replication into it.",
+            ),
+            Self::DisksPresent => ("all disk files", "lacks a disk file", "Restore the file."),
+            Self::HasDisk => ("a disk", "has no disk", "Add a VHDX."),
+            Self::NotHeld => {
+                ("no failback under way", "is held by a failback", "Let it end, or cancel its job.")
+            }
+            Self::Held => ("a failback under way", "is not held", ""),
+            Self::Later => ("a start time", "has none", ""),
+            Self::Now => ("no start time", "has one", ""),
+            Self::Generation2012R2 => ("generation 2012 R2", "is newer", ""),
+            Self::Generation2016 => ("generation 2016", "is older", ""),
+            Self::AfterFailback => ("a finished failback", "has none", ""),
+            Self::NotAfterFailback => ("no failback before", "comes from a failback", ""),
+            Self::Peer(text) => (text, "", ""),
+        }
+    }
+}

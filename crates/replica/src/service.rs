@@ -1,0 +1,424 @@
+//! The replication service of one host: decides by the table, changes states, keeps jobs.
+
+use std::collections::BTreeMap;
+
+use hvrsim_types::code::ReturnCode;
+use hvrsim_types::id::{ExchangeId, HostId, JobId, PointId, SessionId, SwapId, VmId, scoped};
+use hvrsim_types::job::{JobState, JobType};
+use hvrsim_types::state::{Mode, Power, ReplicationState};
+use hvrsim_types::time::{Calendar, Instant};
+use serde::{Deserialize, Serialize};
+
+use crate::copy::{Asked, Asking, Copy, Pause, Phase, Received, Run, RunStep};
+use crate::exchange::{Effect, Envelope, Input, Note, Outcome, Output, Refusal, Reply, Request, TimerKind};
+use crate::job::{Jobs, Stage};
+use crate::profile::{Generation, Profile};
+use crate::rule::{Call, Facts, Guard, Rule, Side, To, Trigger};
+use crate::table;
+
+/// The replication service of one host (`Msvm_ReplicationService`).
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Service {
+    /// The host.
+    pub host: HostId,
+    /// Replication is accepted from other hosts (`RecoveryServerEnabled`).
+    pub accepts: bool,
+    /// The machines on this host.
+    pub copies: BTreeMap<VmId, Copy>,
+    /// The jobs.
+    pub jobs: Jobs,
+    last_id: u64,
+}
+
+/// What does not change during one input.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment<'a> {
+    /// The virtual time.
+    pub now: Instant,
+    /// The scenario's calendar.
+    pub calendar: &'a Calendar,
+    /// The scenario's readings.
+    pub profile: &'a Profile,
+}
+
+/// What the table says to a call.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Decision {
+    /// This rule is taken.
+    Take(&'static Rule),
+    /// Refused.
+    Refuse(ReturnCode, Refusal),
+}
+
+impl Service {
+    /// A service without machines.
+    #[must_use]
+    pub fn new(host: HostId, accepts: bool) -> Self {
+        Self { host, accepts, copies: BTreeMap::new(), jobs: Jobs::default(), last_id: 0 }
+    }
+
+    /// Puts one input in; what follows from it is appended to `out`.
+    ///
+    /// The outcome is that of [`Input::Call`]; for other inputs, `None`.
+    pub fn apply(
+        &mut self,
+        moment: &Moment<'_>,
+        vm: VmId,
+        facts: &Facts,
+        input: Input,
+        out: &mut Vec<Output>,
+    ) -> Option<Outcome> {
+        let known = self.copies.contains_key(&vm);
+        let copy = self.copies.entry(vm).or_default();
+        let mut work = Work {
+            host: self.host,
+            accepts: self.accepts,
+            known,
+            vm,
+            copy,
+            jobs: &mut self.jobs,
+            last_id: &mut self.last_id,
+            moment: *moment,
+            facts,
+            params: Params::default(),
+            out,
+        };
+        let outcome = work.input(input);
+        if !known && self.copies.get(&vm) == Some(&Copy::default()) {
+            self.copies.remove(&vm);
+        }
+        outcome
+    }
+
+    /// Adds a machine that is not replicated.
+    pub fn add(&mut self, vm: VmId) {
+        self.copies.entry(vm).or_default();
+    }
+}
+
+/// What the table says to a call on a copy in this mode and state.
+#[must_use]
+pub fn decide(call: Call, mode: Mode, state: ReplicationState, holds: &dyn Fn(Guard) -> bool) -> Decision {
+    let trigger = Trigger::Call(call);
+    let mut nearest: Option<(&'static Rule, Guard)> = None;
+    for rule in table::rules().filter(|r| r.concerns(mode, state, trigger)) {
+        let failing = rule.guards.iter().copied().find(|guard| !holds(*guard));
+        match (failing, rule.to) {
+            (None, To::Refused(code)) => {
+                return Decision::Refuse(code, refusal(rule, call, mode, state, None));
+            }
+            (None, _) => return Decision::Take(rule),
+            (Some(guard), _) if nearest.is_none() && !matches!(rule.to, To::Refused(_)) => {
+                nearest = Some((rule, guard));
+            }
+            (Some(_), _) => {}
+        }
+    }
+    match nearest {
+        Some((rule, guard)) => Decision::Refuse(guard.code(), refusal(rule, call, mode, state, Some(guard))),
+        None => match table::rules()
+            .find(|r| r.triggers.contains(&trigger) && !matches!(r.to, To::Refused(_)))
+        {
+            Some(rule) => Decision::Refuse(ReturnCode::INVALID_STATE, refusal(rule, call, mode, state, None)),
+            None => Decision::Refuse(
+                ReturnCode::NOT_SUPPORTED,
+                Refusal {
+                    rule: "-",
+                    call,
+                    mode,
+                    state,
+                    found: String::new(),
+                    needs: "nothing that this version simulates".to_owned(),
+                    states_needed: Vec::new(),
+                    remedy: String::new(),
+                },
+            ),
+        },
+    }
+}
+
+fn refusal(
+    rule: &'static Rule,
+    call: Call,
+    mode: Mode,
+    state: ReplicationState,
+    guard: Option<Guard>,
+) -> Refusal {
+    let states_needed = states_needed(call);
+    let (needs, found, remedy) = match guard.or_else(|| refusing_guard(rule)) {
+        Some(guard) => {
+            let (needs, found, remedy) = guard.words();
+            (needs.to_owned(), found.to_owned(), remedy.to_owned())
+        }
+        None => {
+            let names: Vec<String> = states_needed
+                .iter()
+                .map(|(mode, state)| format!("{mode} {}", state.powershell(*mode)))
+                .collect();
+            let reason = if matches!(rule.to, To::Refused(_)) { rule.what } else { "" };
+            (names.join(" or "), String::new(), reason.to_owned())
+        }
+    };
+    Refusal { rule: rule.id, call, mode, state, found, needs, states_needed, remedy }
+}
+
+/// A rule that refuses because of a guard, such as "not Off", needs the opposite.
+fn refusing_guard(rule: &Rule) -> Option<Guard> {
+    match (rule.to, rule.guards.first()) {
+        (To::Refused(_), Some(Guard::VmNotOff)) => Some(Guard::VmOff),
+        (To::Refused(_), Some(guard)) => Some(*guard),
+        _ => None,
+    }
+}
+
+/// Every (mode, state) in which a call is accepted in some situation.
+#[must_use]
+pub fn states_needed(call: Call) -> Vec<(Mode, ReplicationState)> {
+    let trigger = Trigger::Call(call);
+    let mut all = Vec::new();
+    for rule in table::rules().filter(|r| r.triggers.contains(&trigger) && !matches!(r.to, To::Refused(_))) {
+        for mode in rule.modes {
+            for state in rule.from {
+                if !all.contains(&(*mode, *state)) {
+                    all.push((*mode, *state));
+                }
+            }
+        }
+    }
+    all
+}
+
+/// What guards ask of a call's parameters.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Params {
+    /// A start time is given.
+    pub(crate) later: bool,
+    /// The chosen point is a Planned one.
+    pub(crate) planned: bool,
+}
+
+/// One input at work on one copy.
+pub(crate) struct Work<'a> {
+    pub(crate) host: HostId,
+    pub(crate) accepts: bool,
+    /// The host has the machine.
+    pub(crate) known: bool,
+    pub(crate) vm: VmId,
+    pub(crate) copy: &'a mut Copy,
+    pub(crate) jobs: &'a mut Jobs,
+    last_id: &'a mut u64,
+    pub(crate) moment: Moment<'a>,
+    pub(crate) facts: &'a Facts,
+    pub(crate) params: Params,
+    pub(crate) out: &'a mut Vec<Output>,
+}
+
+impl Work<'_> {
+    fn input(&mut self, input: Input) -> Option<Outcome> {
+        match input {
+            Input::Call(operation) => return Some(self.call(operation)),
+            Input::Timer(kind) => self.timer(kind),
+            Input::Request(envelope) => self.request(&envelope),
+            Input::Reply(envelope) => self.reply(&envelope),
+            Input::Broken(exchange) => self.broken(exchange),
+            Input::LogSwitched(bytes) => self.log_switched(bytes),
+            Input::LogApplied => self.log_applied(),
+            Input::FailoverReady => self.failover_ready(),
+            Input::Merged => self.merged(),
+            Input::SessionDone(session) => self.session_done(session),
+            Input::SessionBroken(session) => self.session_broken(session),
+            Input::HostDown { crash } => self.host_down(crash),
+            Input::HostUp => self.host_up(),
+            Input::ResyncNeeded => self.resync_needed(),
+        }
+        None
+    }
+
+    pub(crate) fn holds(&self, guard: Guard) -> bool {
+        let copy = &*self.copy;
+        match guard {
+            Guard::VmOff => self.facts.power == Power::Off,
+            Guard::VmNotOff => self.facts.power != Power::Off,
+            Guard::VmRunning => self.facts.power == Power::Running,
+            Guard::VmNotRunning => self.facts.power != Power::Running,
+            Guard::NotSyncing => copy.shown != Some(ReplicationState::SyncedReplicationComplete),
+            Guard::NoSavedState => self.facts.power != Power::Saved,
+            Guard::SavedState => self.facts.power == Power::Saved,
+            Guard::NoCheckpoint => self.facts.checkpoints == 0,
+            Guard::NoTestVm => !self.facts.test_vm,
+            Guard::NoJob => copy.job.is_none(),
+            Guard::NotMerging => !self.is_merging(),
+            Guard::Merging => self.is_merging(),
+            Guard::PlannedPoint => self.params.planned,
+            Guard::OtherPoint => !self.params.planned,
+            Guard::Later => self.params.later,
+            Guard::Now => !self.params.later,
+            Guard::InitialComplete => copy.initial_complete,
+            Guard::InitialUnfinished => matches!(copy.phase, Phase::Suspended(Pause::Unfinished(_))),
+            Guard::WasPrimary => copy.was_primary,
+            Guard::Consistent => !copy.inconsistent,
+            Guard::DisksPresent => !self.facts.disk_missing,
+            Guard::HasDisk => !self.facts.sizes.is_empty(),
+            Guard::NotHeld => !self.is_held(),
+            Guard::Held => self.is_held(),
+            // Asked in the job, decided by the other side's answer.
+            Guard::Peer(_) => true,
+            Guard::Generation2012R2 => self.moment.profile.generation == Generation::Server2012R2,
+            Guard::Generation2016 => self.moment.profile.generation == Generation::Server2016,
+            Guard::AfterFailback => self.received_failback().is_some(),
+            Guard::NotAfterFailback => self.received_failback().is_none(),
+        }
+    }
+
+    fn is_merging(&self) -> bool {
+        let finishing = |run: &Run| run.step == RunStep::Finishing;
+        self.copy.merging || matches!(&self.copy.phase, Phase::Resync(run) if finishing(run))
+    }
+
+    fn is_held(&self) -> bool {
+        self.copy.phase == Phase::Suspended(Pause::Held)
+    }
+
+    pub(crate) fn received_failback(&self) -> Option<Received> {
+        match &self.copy.phase {
+            Phase::FailbackDone(received) | Phase::Committed { failback: Some(received), .. } => {
+                Some(*received)
+            }
+            _ => None,
+        }
+    }
+
+    /// Changes mode and state by a rule, and writes it down. The table must allow the step.
+    pub(crate) fn change(&mut self, id: &'static str, side: Side, mode: Mode, phase: Phase) {
+        let before = (self.copy.mode, self.copy.state());
+        let after = (mode, phase.state());
+        debug_assert!(
+            table::rule(id).is_some_and(|rule| rule.allows(side, before, after)),
+            "{id} does not lead from {before:?} to {after:?} ({side:?})"
+        );
+        self.copy.mode = mode;
+        self.copy.phase = phase;
+        self.note(Note::Rule { rule: id.to_owned(), before, after });
+    }
+
+    /// A rule that leaves the state as it is.
+    pub(crate) fn stay(&mut self, id: &'static str) {
+        let here = (self.copy.mode, self.copy.state());
+        self.note(Note::Rule { rule: id.to_owned(), before: here, after: here });
+    }
+
+    /// As [`Work::change`], same mode.
+    pub(crate) fn go(&mut self, id: &'static str, phase: Phase) {
+        self.change(id, Side::Here, self.copy.mode, phase);
+    }
+
+    pub(crate) fn note(&mut self, note: Note) {
+        self.out.push(Output::Note(self.vm, note));
+    }
+
+    pub(crate) fn effect(&mut self, effect: Effect) {
+        self.out.push(Output::Effect(self.vm, effect));
+    }
+
+    pub(crate) fn set_timer(&mut self, kind: TimerKind, at: Instant) {
+        self.out.push(Output::SetTimer(self.vm, kind, at));
+    }
+
+    pub(crate) fn cancel_timer(&mut self, kind: TimerKind) {
+        self.out.push(Output::CancelTimer(self.vm, kind));
+    }
+
+    fn next_id(&mut self) -> u64 {
+        *self.last_id += 1;
+        scoped(self.host, *self.last_id)
+    }
+
+    pub(crate) fn new_point(&mut self) -> PointId {
+        PointId(self.next_id())
+    }
+
+    pub(crate) fn new_session(&mut self) -> SessionId {
+        SessionId(self.next_id())
+    }
+
+    pub(crate) fn new_swap(&mut self) -> SwapId {
+        SwapId(self.next_id())
+    }
+
+    /// Sends a request, without noting its purpose.
+    pub(crate) fn send(&mut self, to: HostId, body: Request) -> ExchangeId {
+        let exchange = ExchangeId(self.next_id());
+        let envelope = Envelope { exchange, vm: self.vm, from: self.host, epoch: self.copy.epoch, body };
+        self.out.push(Output::Request(to, envelope));
+        exchange
+    }
+
+    /// Asks the peer something; the answer comes to [`Work::reply`].
+    pub(crate) fn ask(&mut self, to: HostId, what: Asking, body: Request) {
+        let exchange = self.send(to, body);
+        self.copy.asked = Some(Asked { exchange, what });
+    }
+
+    pub(crate) fn answer<T>(&mut self, to: &Envelope<T>, body: Reply) {
+        let envelope =
+            Envelope { exchange: to.exchange, vm: self.vm, from: self.host, epoch: self.copy.epoch, body };
+        self.out.push(Output::Reply(to.from, envelope));
+    }
+
+    /// Starts the copy's mutating job.
+    pub(crate) fn start_job(&mut self, kind: JobType, stage: Stage) -> JobId {
+        let job = self.jobs.start(self.vm, kind, stage, self.moment.now);
+        self.copy.job = Some(job);
+        self.note(Note::JobStarted { job, kind });
+        job
+    }
+
+    pub(crate) fn stage(&mut self, stage: Stage) {
+        if let Some(job) = self.copy.job.and_then(|id| self.jobs.get_mut(id)) {
+            job.stage = stage;
+        }
+    }
+
+    pub(crate) fn job_session(&mut self, session: SessionId) {
+        if let Some(job) = self.copy.job.and_then(|id| self.jobs.get_mut(id)) {
+            job.session = Some(session);
+        }
+    }
+
+    /// Ends the copy's mutating job, if there is one.
+    pub(crate) fn end_job(&mut self, state: JobState, code: ReturnCode, text: &str) {
+        self.copy.shown = None;
+        let Some(id) = self.copy.job.take() else { return };
+        self.close_job(id, state, code, text);
+    }
+
+    pub(crate) fn close_job(&mut self, id: JobId, state: JobState, code: ReturnCode, text: &str) {
+        let now = self.moment.now;
+        let Some(job) = self.jobs.get_mut(id) else { return };
+        job.state = state;
+        job.stage = Stage::Ended;
+        job.error = code;
+        text.clone_into(&mut job.error_text);
+        job.ended = Some(now);
+        let kind = job.kind;
+        self.note(Note::JobEnded { job: id, kind, state, code, text: text.to_owned() });
+    }
+
+    pub(crate) fn complete_job(&mut self) {
+        self.end_job(JobState::Completed, ReturnCode::COMPLETED, "");
+    }
+
+    pub(crate) fn fail_job(&mut self, code: ReturnCode, text: &str) {
+        self.end_job(JobState::Exception, code, text);
+    }
+
+    /// The outcome of a call that a job carries out.
+    pub(crate) fn started(&self, rule: &'static Rule, job: JobId) -> Outcome {
+        Outcome { code: ReturnCode::JOB_STARTED, job: Some(job), rule: Some(rule.id), refusal: None }
+    }
+
+    /// The outcome of a call that is done.
+    pub(crate) fn done(rule: &'static Rule) -> Outcome {
+        Outcome { code: ReturnCode::COMPLETED, job: None, rule: Some(rule.id), refusal: None }
+    }
+}

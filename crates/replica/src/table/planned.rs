@@ -1,0 +1,188 @@
+//! Planned failover: prepare, fail over, reverse.
+
+use Evidence::{Documented, Field, Inferred};
+use hvrsim_types::code::ReturnCode;
+
+use super::prelude::*;
+
+pub(super) const RULES: &[Rule] = &[
+    Row {
+        id: "PF-67",
+        modes: PRIMARY,
+        from: &[REPLICATING],
+        triggers: &[call(Call::Prepare)],
+        guards: &[Guard::VmNotOff],
+        to: To::Refused(ReturnCode::INVALID_STATE),
+        what: "A machine that runs, or is saved, still has something to lose.",
+        evidence: Inferred,
+        source: FAILOVER,
+    }
+    .rule(),
+    Row {
+        id: "PF-66",
+        modes: PRIMARY,
+        from: &[REPLICATING],
+        triggers: &[call(Call::Prepare)],
+        guards: &[Guard::VmOff, Guard::NoJob, Guard::Peer("the replica can be reached and replicates")],
+        to: To::State(PREPARED),
+        what: "The last changes are sent as the Planned point; the machine cannot be started here.",
+        evidence: Documented,
+        source: PLANNED_POST,
+    }
+    .rule(),
+    Row {
+        id: "PF-68",
+        modes: PRIMARY,
+        from: &[REPLICATING],
+        triggers: &[call(Call::Prepare)],
+        guards: &[Guard::VmOff, Guard::NoJob, Guard::Peer("the replica cannot be reached")],
+        to: To::Stay,
+        what: "The job fails, the primary still replicates.",
+        evidence: Inferred,
+        source: PLANNED_POST,
+    }
+    .rule(),
+    Row {
+        id: "PF-69",
+        modes: PRIMARY,
+        from: &[SUSPENDED, ERROR],
+        triggers: &[call(Call::Prepare)],
+        guards: &[],
+        to: To::Refused(ReturnCode::INVALID_STATE),
+        what: "What is not replicating cannot send its last changes.",
+        evidence: Inferred,
+        source: WMI,
+    }
+    .rule(),
+    Row {
+        id: "PF-70",
+        modes: PRIMARY,
+        from: &[PREPARED],
+        triggers: &[call(Call::StartVm)],
+        guards: &[],
+        to: To::Refused(ReturnCode::INVALID_STATE),
+        what: "The machine belongs to the other side now.",
+        evidence: Documented,
+        source: HEALTH_POST,
+    }
+    .rule(),
+    Row {
+        id: "PF-71",
+        modes: PRIMARY,
+        from: &[PREPARED],
+        triggers: &[call(Call::RevertFailover)],
+        guards: &[Guard::NoJob],
+        to: To::State(REPLICATING),
+        what: "The preparation is cancelled, whatever the replica is; if it had failed over, the next send ends in Error (PF-77).",
+        evidence: Documented,
+        source: MODULE,
+    }
+    .rule(),
+    Row {
+        id: "PF-77",
+        modes: PRIMARY,
+        from: &[REPLICATING],
+        triggers: &[event(Event::FatalFailure)],
+        guards: &[],
+        to: To::State(ERROR),
+        what: "The preparation was cancelled although the replica had failed over.",
+        evidence: Inferred,
+        source: MODULE,
+    }
+    .rule(),
+    Row {
+        id: "PF-72",
+        modes: REPLICA,
+        from: &[REPLICATING],
+        triggers: &[call(Call::Failover)],
+        guards: &[
+            Guard::VmOff,
+            Guard::InitialComplete,
+            Guard::NotMerging,
+            Guard::NoJob,
+            Guard::PlannedPoint,
+        ],
+        to: To::Via(RECOVERING, RECOVERED),
+        what: "Failed over to the Planned point: nothing is lost.",
+        evidence: Documented,
+        source: PLANNED_POST,
+    }
+    .rule(),
+    Row {
+        id: "PF-73",
+        modes: REPLICA,
+        from: &[RECOVERED],
+        triggers: &[call(Call::RevertFailover)],
+        guards: &[Guard::VmOff, Guard::NoJob, Guard::Peer("the primary is prepared")],
+        to: To::State(REPLICATING),
+        what: "As UF-82; the primary stays prepared.",
+        evidence: Documented,
+        source: MODULE,
+    }
+    .rule(),
+    Row {
+        id: "PF-74",
+        modes: REPLICA,
+        from: &[RECOVERED],
+        triggers: &[call(Call::Reverse)],
+        guards: &[
+            Guard::Consistent,
+            Guard::NotAfterFailback,
+            Guard::NoJob,
+            Guard::Peer("the primary is prepared with the point that this copy failed over to"),
+        ],
+        to: To::Become(Mode::Primary, REPLICATING),
+        what: "Roles swap without initial replication; the failover is committed by it.",
+        evidence: Documented,
+        source: PLANNED_POST,
+    }
+    .with_other(PRIMARY, &[PREPARED], To::Become(Mode::Replica, REPLICATING)),
+    Row {
+        id: "PF-75",
+        modes: REPLICA,
+        from: &[COMMITTED],
+        triggers: &[call(Call::Reverse)],
+        guards: &[Guard::Consistent, Guard::NotAfterFailback, Guard::NoJob, Guard::Peer("as PF-74")],
+        to: To::Become(Mode::Primary, REPLICATING),
+        what: "As PF-74, after Complete-VMFailover.",
+        evidence: Field,
+        source: FIELD_SCRIPTS,
+    }
+    .with_other(PRIMARY, &[PREPARED], To::Become(Mode::Replica, REPLICATING)),
+    Row {
+        id: "PF-76",
+        modes: REPLICA,
+        from: &[RECOVERED, COMMITTED],
+        triggers: &[call(Call::Reverse)],
+        guards: &[Guard::Consistent, Guard::NoJob, Guard::Peer("the old primary's host cannot be reached, or accepts no replication")],
+        to: To::Stay,
+        what: "The job fails; this copy can be run unprotected.",
+        evidence: Inferred,
+        source: PLANNED_POST,
+    }
+    .rule(),
+    Row {
+        id: "PF-108",
+        modes: REPLICA,
+        from: &[RECOVERED, COMMITTED],
+        triggers: &[call(Call::Reverse)],
+        guards: &[Guard::Consistent, Guard::NoJob, Guard::Peer("the primary is prepared, this copy failed over to another point")],
+        to: To::Stay,
+        what: "The job fails: make the old primary a replica (UF-87), then reverse (UF-89).",
+        evidence: Inferred,
+        source: READING,
+    }
+    .rule(),
+    Row {
+        id: "PF-115",
+        modes: REPLICA,
+        from: &[RECOVERED, COMMITTED],
+        triggers: &[call(Call::Reverse)],
+        guards: &[Guard::Consistent, Guard::NoJob, Guard::Peer("the old primary has already swapped with this copy's swap id")],
+        to: To::Become(Mode::Primary, REPLICATING),
+        what: "A reverse whose answer was lost is done again and takes effect once.",
+        evidence: Inferred,
+        source: READING,
+    }
+    .with_other(REPLICA, &[REPLICATING, SUSPENDED], To::Stay),
+];

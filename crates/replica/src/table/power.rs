@@ -1,0 +1,112 @@
+//! Power of the machine, and what replication has to say to it.
+
+use Evidence::{Documented, Inferred};
+use hvrsim_types::code::ReturnCode;
+
+use super::prelude::*;
+
+const ALL_MODES: &[Mode] = &[Mode::None, Mode::Primary, Mode::Replica];
+const ALL_STATES: &[ReplicationState] = &[
+    DISABLED,
+    READY,
+    INITIAL,
+    REPLICATING,
+    PREPARED,
+    RECOVERED,
+    COMMITTED,
+    SUSPENDED,
+    ERROR,
+    RESYNC_REQUIRED,
+    RESYNC,
+    RESYNC_SUSPENDED,
+    RECOVERING,
+    FAILBACK,
+    FAILBACK_DONE,
+];
+
+pub(super) const RULES: &[Rule] = &[
+    Row {
+        id: "W-1",
+        modes: REPLICA,
+        from: &[REPLICATING, SUSPENDED, ERROR, RESYNC, RESYNC_SUSPENDED, RECOVERING],
+        triggers: &[call(Call::StartVm)],
+        guards: &[],
+        to: To::Refused(ReturnCode::INVALID_STATE),
+        what: "A replica cannot be started before it has been failed over.",
+        evidence: Documented,
+        source: WMI,
+    }
+    .rule(),
+    Row {
+        id: "W-2",
+        modes: &[Mode::None, Mode::Primary],
+        from: ALL_STATES,
+        triggers: &[call(Call::StartVm)],
+        guards: &[Guard::VmNotRunning, Guard::NotSyncing],
+        to: To::Stay,
+        what: "The machine starts.",
+        evidence: Documented,
+        source: WMI,
+    }
+    .rule(),
+    Row {
+        id: "W-3",
+        modes: ALL_MODES,
+        from: ALL_STATES,
+        triggers: &[call(Call::StopVm), call(Call::SaveVm)],
+        guards: &[Guard::VmRunning],
+        to: To::Stay,
+        what: "The machine stops.",
+        evidence: Documented,
+        source: WMI,
+    }
+    .rule(),
+    Row {
+        id: "W-4",
+        modes: ALL_MODES,
+        from: ALL_STATES,
+        triggers: &[call(Call::TurnOffVm)],
+        guards: &[Guard::VmNotOff],
+        to: To::Stay,
+        what: "The machine is turned off as by a power cut.",
+        evidence: Documented,
+        source: WMI,
+    }
+    .rule(),
+    Row {
+        id: "W-5",
+        modes: ALL_MODES,
+        from: ALL_STATES,
+        triggers: &[call(Call::RemoveSavedState)],
+        guards: &[Guard::SavedState],
+        to: To::Stay,
+        what: "The saved memory is dropped, the machine is Off.",
+        evidence: Documented,
+        source: MODULE,
+    }
+    .rule(),
+    Row {
+        id: "W-6",
+        modes: &[Mode::None, Mode::Primary],
+        from: ALL_STATES,
+        triggers: &[call(Call::Checkpoint), call(Call::RemoveCheckpoints)],
+        guards: &[],
+        to: To::Stay,
+        what: "A user's checkpoint; its disk is replicated with the rest.",
+        evidence: Inferred,
+        source: MODULE,
+    }
+    .rule(),
+    Row {
+        id: "W-7",
+        modes: REPLICA,
+        from: ALL_STATES,
+        triggers: &[call(Call::RemoveCheckpoints)],
+        guards: &[],
+        to: To::Stay,
+        what: "A user's checkpoints left from the time as a primary are deleted.",
+        evidence: Inferred,
+        source: MODULE,
+    }
+    .rule(),
+];
