@@ -1,7 +1,11 @@
 //! Tests of the disk crate over its public interface, one module a theme.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod chain;
+mod crash;
+mod damage;
 mod hrl;
+mod log;
 mod model;
 mod support;
 mod tools;

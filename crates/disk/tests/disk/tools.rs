@@ -147,3 +147,88 @@ fn blocks_given_back_shrink_the_host_file() {
     qemu_read(&path, 9, 31 * MIB, MIB);
     assert!(std::fs::metadata(&path).unwrap().len() < 40 * MIB, "given-up space was not used again");
 }
+
+#[test]
+fn qemu_replays_the_log_that_we_leave() {
+    let folder = Folder::new();
+    let [path, copy] = ["d.vhdx", "copy.vhdx"].map(|name| folder.path(name));
+    let mut image = create(&path, &CreateOptions::vhdx(64 * MIB, seed(8)).block_size(MIB)).unwrap();
+    for (at, byte) in [(0, 1), (40 * MIB, 2), (9 * MIB, 3)] {
+        image.write_at(at, &[byte; 4096]).unwrap();
+        image.flush().unwrap();
+    }
+    drop(image);
+    std::fs::copy(&path, &copy).unwrap();
+    // The last change at its place is undone, as if it had not reached the disk: only the log has it.
+    let bat = std::fs::OpenOptions::new().write(true).open(&copy).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&bat, &[0; 8], 3 * MIB + 9 * 8).unwrap();
+    run("qemu-img", &["check", "-r", "all", "-f", "vhdx", text(&copy)]);
+    qemu_check(&copy);
+    for (at, byte) in [(0, 1), (40 * MIB, 2), (9 * MIB, 3)] {
+        qemu_read(&copy, byte, at, 4096);
+    }
+    open(&path, &OpenOptions::read_write(seed(9))).unwrap().close().unwrap();
+    qemu_check(&path);
+    run("qemu-img", &["compare", text(&path), text(&copy)]);
+}
+
+#[test]
+fn sizes_that_are_no_disk_are_refused() {
+    let folder = Folder::new();
+    for (name, content, kind) in [
+        ("odd.img", vec![1; 1000], ErrorKind::Misaligned),
+        ("no.vhdx", vec![1; 1024], ErrorKind::Corrupt),
+        ("no.VHD", vec![1; 1024], ErrorKind::Corrupt),
+        ("empty.avhdx", vec![], ErrorKind::Corrupt),
+    ] {
+        let path = folder.path(name);
+        std::fs::write(&path, content).unwrap();
+        let error = open(&path, &OpenOptions::read_only()).unwrap_err();
+        assert_eq!((error.kind(), error.path()), (kind, Some(&*path)), "{error}");
+    }
+    assert_eq!(probe(folder.path("none")).unwrap_err().kind(), ErrorKind::NotFound);
+    let error = create(folder.path("r.img"), &CreateOptions::raw(1000)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidOption);
+    for options in [
+        CreateOptions::vhdx(1000, seed(1)),
+        CreateOptions::vhdx(0, seed(1)),
+        CreateOptions::vhdx(MIB, seed(1)).block_size(3 * MIB),
+        CreateOptions::vhdx(MIB, seed(1)).block_size(512 * MIB),
+        CreateOptions::vhdx(MIB, seed(1)).logical_sector(1024),
+        CreateOptions::vhdx(MIB + 512, seed(1)).logical_sector(4096),
+        CreateOptions::vhdx((64 << 40) + 512, seed(1)),
+    ] {
+        let path = folder.path("v.vhdx");
+        assert_eq!(create(&path, &options).unwrap_err().kind(), ErrorKind::InvalidOption);
+        assert!(!path.exists());
+    }
+}
+
+#[test]
+fn vhd_is_recognised_and_refused_with_a_remedy() {
+    let folder = Folder::new();
+    for kind in ["dynamic", "fixed"] {
+        // The name does not matter.
+        let path = folder.path(&format!("{kind}.img"));
+        let options = format!("subformat={kind},force_size=on");
+        run("qemu-img", &["create", "-q", "-f", "vpc", "-o", &options, text(&path), "4M"]);
+        assert_eq!(probe(&path).unwrap(), Format::Vhd);
+        let error = open(&path, &OpenOptions::read_only()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.to_string().contains("convert"), "{error}");
+    }
+}
+
+#[test]
+fn the_same_calls_make_the_same_file() {
+    let folder = Folder::new();
+    let make = |name: &str, by: u8| {
+        let path = folder.path(name);
+        let mut image = create(&path, &CreateOptions::vhdx(8 * MIB, seed(by)).block_size(MIB)).unwrap();
+        image.write_at(5, b"hello").unwrap();
+        image.close().unwrap();
+        std::fs::read(&path).unwrap()
+    };
+    assert!(make("a.vhdx", 1) == make("b.vhdx", 1));
+    assert!(make("c.vhdx", 1) != make("d.vhdx", 2));
+}

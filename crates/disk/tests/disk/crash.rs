@@ -1,0 +1,389 @@
+//! Power cuts: a writer's operations are recorded; for every prefix, and for any part of what was not flushed, down to torn
+//! sectors, the file must open, what was flushed must be there, and every sector must hold something it was given.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use hvrsim_disk::file::{BlockFile, FileSystem, MemFile, MemFs};
+use hvrsim_disk::{ChildOptions, CreateOptions, OpenOptions, create_child_in, create_in, open_in};
+
+use crate::support::{MIB, Rng, read_all, seed};
+
+const SIZE: u64 = 6 * MIB + 1024;
+const SECTOR: u64 = 512;
+
+#[derive(Clone)]
+enum Op {
+    Write(u64, Vec<u8>),
+    SetLen(u64),
+    Punch(u64, u64),
+    Flush,
+}
+
+/// A file that records what is done to it.
+struct Recorder {
+    now: MemFile,
+    ops: Mutex<Vec<Op>>,
+}
+
+impl Recorder {
+    fn record(&self, op: Op) {
+        self.ops.lock().unwrap().push(op);
+    }
+
+    /// Records the sectors that a change from `start` to `end` touched as they are now: the host's cache holds whole
+    /// sectors, so a later change of one carries the earlier ones with it.
+    fn record_sectors(&self, start: u64, end: u64) {
+        let whole = start / SECTOR * SECTOR..end.next_multiple_of(SECTOR).min(self.now.len().unwrap());
+        if start < end && whole.start < whole.end {
+            let mut data = vec![0; usize::try_from(whole.end - whole.start).unwrap()];
+            self.now.read_at(whole.start, &mut data).unwrap();
+            self.record(Op::Write(whole.start, data));
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.ops.lock().unwrap().len()
+    }
+}
+
+impl BlockFile for Recorder {
+    fn len(&self) -> io::Result<u64> {
+        self.now.len()
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.record(Op::SetLen(len));
+        self.now.set_len(len)
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.now.read_at(offset, buf)
+    }
+
+    fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.now.write_at(offset, data)?;
+        self.record_sectors(offset, offset + u64::try_from(data.len()).unwrap());
+        Ok(())
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        self.record(Op::Flush);
+        Ok(())
+    }
+
+    fn punch_hole(&self, offset: u64, len: u64) -> io::Result<()> {
+        self.now.punch_hole(offset, len)?;
+        let inner = offset.next_multiple_of(SECTOR)..(offset + len) / SECTOR * SECTOR;
+        if inner.start < inner.end {
+            self.record(Op::Punch(inner.start, inner.end - inner.start));
+            self.record_sectors(offset, inner.start);
+            self.record_sectors(inner.end, offset + len);
+        } else {
+            self.record_sectors(offset, offset + len);
+        }
+        Ok(())
+    }
+
+    fn data_extents(&self, range: Range<u64>) -> io::Result<Vec<Range<u64>>> {
+        self.now.data_extents(range)
+    }
+}
+
+/// What the disk may hold: the content at the last flush, and by sector what it was given since.
+#[derive(Clone)]
+struct Model {
+    flushed: Vec<u8>,
+    latest: Vec<u8>,
+    since: BTreeMap<u64, Vec<Vec<u8>>>,
+}
+
+impl Model {
+    fn sector(content: &[u8], sector: u64) -> &[u8] {
+        let start = usize::try_from(sector * SECTOR).unwrap();
+        &content[start..start + 512]
+    }
+
+    fn change(&mut self, at: u64, data: &[u8]) {
+        let start = usize::try_from(at).unwrap();
+        self.latest[start..start + data.len()].copy_from_slice(data);
+        let end = at + u64::try_from(data.len()).unwrap();
+        for sector in at / SECTOR..end.div_ceil(SECTOR) {
+            let version = Self::sector(&self.latest, sector).to_vec();
+            self.since.entry(sector).or_default().push(version);
+        }
+    }
+
+    fn flush(&mut self) {
+        self.flushed = self.latest.clone();
+        self.since.clear();
+    }
+
+    fn check(&self, content: &[u8], when: &str) {
+        if self.since.is_empty() {
+            assert!(content == self.flushed, "{when}: flushed content differs");
+        }
+        for sector in 0..SIZE / SECTOR {
+            let found = Self::sector(content, sector);
+            let fits = found == Self::sector(&self.flushed, sector)
+                || self
+                    .since
+                    .get(&sector)
+                    .is_some_and(|versions| versions.iter().any(|version| version == found));
+            assert!(fits, "{when}: sector {sector} holds {:?}.., which it was never given", &found[..8]);
+        }
+    }
+}
+
+/// A recorded run: the file before, the operations, and the model from each operation on.
+struct Run {
+    before: MemFile,
+    ops: Vec<Op>,
+    models: Vec<(usize, Model)>,
+}
+
+/// Does random work on the image at `path`, in several sessions.
+fn work(fs: &MemFs, path: &str, model: &mut Model, rng: &mut Rng, steps: u64) -> Run {
+    let path = Path::new(path);
+    let before = copy_of(&*fs.open(path, false).unwrap());
+    let recorder = Arc::new(Recorder { now: before.clone(), ops: Mutex::default() });
+    fs.insert(path, Arc::<Recorder>::clone(&recorder));
+    let open = || open_in(fs, path, &OpenOptions::read_write(seed(3))).unwrap();
+    let mut image = open();
+    let mut models = vec![(0, model.clone())];
+    for _ in 0..steps {
+        let at = match rng.below(3) {
+            0 => rng.below(SIZE),
+            1 => rng.below(SIZE / SECTOR) * SECTOR,
+            _ => rng.below(6) * MIB,
+        };
+        let len = match rng.below(4) {
+            0 => rng.below(3000) + 1,
+            1 => 4096,
+            _ => MIB,
+        };
+        let len = usize::try_from(len.min(SIZE - at)).unwrap();
+        // A change may be there in part from its first operation on, a flush only after its last.
+        match rng.below(10) {
+            0..5 => {
+                let data: Vec<u8> = (0..len).map(|_| u8::try_from(rng.below(255) + 1).unwrap()).collect();
+                model.change(at, &data);
+                models.push((recorder.count(), model.clone()));
+                image.write_at(at, &data).unwrap();
+            }
+            5..8 => {
+                model.change(at, &vec![0; len]);
+                models.push((recorder.count(), model.clone()));
+                image.zero_at(at, u64::try_from(len).unwrap()).unwrap();
+            }
+            8 => {
+                image.flush().unwrap();
+                model.flush();
+                models.push((recorder.count(), model.clone()));
+            }
+            _ => {
+                image.close().unwrap();
+                model.flush();
+                models.push((recorder.count(), model.clone()));
+                image = open();
+            }
+        }
+    }
+    image.close().unwrap();
+    model.flush();
+    models.push((recorder.count(), model.clone()));
+    let ops = recorder.ops.lock().unwrap().clone();
+    Run { before, ops, models }
+}
+
+fn copy_of(file: &dyn BlockFile) -> MemFile {
+    let copy = MemFile::new();
+    let len = file.len().unwrap();
+    copy.set_len(len).unwrap();
+    for part in file.data_extents(0..len).unwrap() {
+        let mut bytes = vec![0; usize::try_from(part.end - part.start).unwrap()];
+        file.read_at(part.start, &mut bytes).unwrap();
+        copy.write_at(part.start, &bytes).unwrap();
+    }
+    copy
+}
+
+/// Does an operation, or of a write only the sectors that `keep` says.
+fn apply(file: &MemFile, op: &Op, mut keep: impl FnMut() -> bool) {
+    match op {
+        Op::Write(offset, data) => {
+            for (n, sector) in data.chunks(512).enumerate() {
+                if keep() {
+                    file.write_at(offset + 512 * u64::try_from(n).unwrap(), sector).unwrap();
+                }
+            }
+        }
+        Op::SetLen(len) if keep() => file.set_len(*len).unwrap(),
+        Op::Punch(offset, len) if keep() => file.punch_hole(*offset, *len).unwrap(),
+        _ => {}
+    }
+}
+
+/// How much of what was not flushed survives.
+fn survivors(durable: &MemFile, pending: &[Op], kind: u64, rng: &mut Rng) -> MemFile {
+    let file = durable.clone();
+    for op in pending {
+        let whole = rng.below(2) == 0;
+        match kind {
+            0 => {}
+            1 => apply(&file, op, || true),
+            2 if whole => apply(&file, op, || true),
+            2 => {}
+            _ => apply(&file, op, || rng.below(2) == 0),
+        }
+    }
+    file
+}
+
+/// Cuts the power after every operation, and checks what `check` makes of the file for several survivals.
+fn cut_everywhere(
+    before: &MemFile,
+    ops: &[Op],
+    rng: &mut Rng,
+    mut check: impl FnMut(usize, MemFile, String),
+) {
+    let durable = before.clone();
+    let mut pending: Vec<Op> = Vec::new();
+    for count in 0..=ops.len() {
+        for kind in 0..4 {
+            if kind > 0 && pending.is_empty() {
+                break;
+            }
+            let file = survivors(&durable, &pending, kind, rng);
+            check(count, file, format!("after {count} of {} operations, survival {kind}", ops.len()));
+        }
+        match ops.get(count) {
+            Some(Op::Flush) => pending.drain(..).for_each(|op| apply(&durable, &op, || true)),
+            Some(op) => pending.push(op.clone()),
+            None => {}
+        }
+    }
+}
+
+/// Opens what a power cut left, for reading and for writing, and compares with the model.
+fn check_cut(fs: &MemFs, path: &str, file: MemFile, model: &Model, when: &str) {
+    let path = Path::new(path);
+    fs.insert(path, Arc::new(file));
+    let open = |options| open_in(fs, path, &options).unwrap_or_else(|error| panic!("{when}: {error}"));
+    let content = read_all(&*open(OpenOptions::read_only()));
+    model.check(&content, when);
+    let mut image = open(OpenOptions::read_write(seed(4)));
+    assert!(read_all(&*image) == content, "{when}: the replays differ");
+    image.write_at(MIB, &[0x99; 700]).unwrap();
+    image.close().unwrap();
+    let image = open(OpenOptions::read_only());
+    let mut want = content;
+    want[1 << 20..(1 << 20) + 700].fill(0x99);
+    assert!(read_all(&*image) == want, "{when}: going on after the cut");
+}
+
+fn check_run(fs: &MemFs, path: &str, run: &Run, rng: &mut Rng) {
+    cut_everywhere(&run.before, &run.ops, rng, |count, file, when| {
+        let model = &run.models.iter().rev().find(|(from, _)| *from <= count).unwrap().1;
+        check_cut(fs, path, file, model, &when);
+    });
+}
+
+fn fresh() -> (MemFs, Model) {
+    let fs = MemFs::new();
+    let options = CreateOptions::vhdx(SIZE, seed(1)).block_size(MIB);
+    create_in(&fs, Path::new("/d.vhdx"), &options).unwrap().close().unwrap();
+    let zeros = vec![0; usize::try_from(SIZE).unwrap()];
+    (fs, Model { flushed: zeros.clone(), latest: zeros, since: BTreeMap::new() })
+}
+
+#[test]
+fn dynamic_disk_survives_a_power_cut_at_every_operation() {
+    for round in 0..4 {
+        let (fs, mut model) = fresh();
+        let mut rng = Rng(round);
+        let run = work(&fs, "/d.vhdx", &mut model, &mut rng, 20);
+        check_run(&fs, "/d.vhdx", &run, &mut rng);
+    }
+}
+
+#[test]
+fn differencing_disk_survives_a_power_cut_at_every_operation() {
+    for round in 10..14 {
+        let (fs, mut model) = fresh();
+        let mut rng = Rng(round);
+        work(&fs, "/d.vhdx", &mut model, &mut rng, 12);
+        let options = ChildOptions::new(seed(1)).block_size(MIB);
+        create_child_in(&fs, Path::new("/d.vhdx"), Path::new("/c.avhdx"), &options).unwrap().close().unwrap();
+        let run = work(&fs, "/c.avhdx", &mut model, &mut rng, 20);
+        check_run(&fs, "/c.avhdx", &run, &mut rng);
+    }
+}
+
+#[test]
+fn a_power_cut_during_replay_loses_nothing() {
+    let (fs, mut model) = fresh();
+    let mut image = open_in(&fs, Path::new("/d.vhdx"), &OpenOptions::read_write(seed(3))).unwrap();
+    for (at, byte) in [(0, 1), (3 * MIB, 2), (MIB, 3)] {
+        image.write_at(at, &[byte; 5000]).unwrap();
+        model.change(at, &[byte; 5000]);
+        image.flush().unwrap();
+    }
+    model.flush();
+    drop(image);
+    let before = copy_of(&*fs.open(Path::new("/d.vhdx"), false).unwrap());
+    // The BAT as it was before: the replay has work to do.
+    before.punch_hole(3 * MIB, 4096).unwrap();
+    let recorder = Arc::new(Recorder { now: before.clone(), ops: Mutex::default() });
+    fs.insert("/d.vhdx", Arc::<Recorder>::clone(&recorder));
+    open_in(&fs, Path::new("/d.vhdx"), &OpenOptions::read_write(seed(5))).unwrap().close().unwrap();
+    let ops = recorder.ops.lock().unwrap().clone();
+    assert!(ops.len() > 8);
+    cut_everywhere(&before, &ops, &mut Rng(7), |_, file, when| {
+        check_cut(&fs, "/d.vhdx", file, &model, &when);
+    });
+}
+
+#[test]
+fn a_power_cut_during_creation_leaves_no_half_disk() {
+    let fs = MemFs::new();
+    let recorder = Arc::new(Recorder { now: MemFile::new(), ops: Mutex::default() });
+    /// Hands out the recorder for the new file.
+    struct One(Arc<Recorder>, MemFs);
+    impl FileSystem for One {
+        fn open(&self, _: &Path, _: bool) -> io::Result<Arc<dyn BlockFile>> {
+            Ok(Arc::<Recorder>::clone(&self.0))
+        }
+        fn create_new(&self, _: &Path) -> io::Result<Arc<dyn BlockFile>> {
+            Ok(Arc::<Recorder>::clone(&self.0))
+        }
+        fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+            self.1.rename(from, to)
+        }
+        fn remove(&self, path: &Path) -> io::Result<()> {
+            self.1.remove(path)
+        }
+        fn absolute(&self, path: &Path) -> io::Result<std::path::PathBuf> {
+            self.1.absolute(path)
+        }
+    }
+    let one = One(Arc::clone(&recorder), MemFs::new());
+    let options = CreateOptions::vhdx(SIZE, seed(1)).block_size(MIB);
+    create_in(&one, Path::new("/d.vhdx"), &options).unwrap().close().unwrap();
+    let ops = recorder.ops.lock().unwrap().clone();
+    let mut opened = 0;
+    cut_everywhere(&MemFile::new(), &ops, &mut Rng(8), |count, file, when| {
+        fs.insert("/d.vhdx", Arc::new(file));
+        match open_in(&fs, Path::new("/d.vhdx"), &OpenOptions::read_only()) {
+            Ok(image) => {
+                assert!(read_all(&*image).iter().all(|byte| *byte == 0), "{when}");
+                opened += 1;
+            }
+            Err(error) => assert!(count < ops.len(), "{when}: {error}"),
+        }
+    });
+    assert!(opened > 0);
+}
