@@ -1,0 +1,127 @@
+//! What must be so.
+
+use hvrsim_types::code::ReturnCode;
+use hvrsim_types::id::{CopyId, HostId, VmId};
+use hvrsim_types::job::JobState;
+use hvrsim_types::size::Bytes;
+use hvrsim_types::state::{Health, Mode, NamedState, Power};
+use hvrsim_types::time::Span;
+
+use super::value::{Comparison, Content};
+use crate::source::At;
+
+/// One entry of `expect`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Expectation {
+    /// A copy's mode, state, health, power.
+    Copy(CopyExpectation),
+    /// A job's state and counts.
+    Job(JobExpectation),
+    /// What was lost.
+    Lost(LostExpectation),
+    /// `disks: identical`: both copies of the machine hold the same.
+    DisksIdentical {
+        /// The machine.
+        vm: At<VmId>,
+    },
+    /// `disk` with `same-as`: two contents are equal.
+    SameContent {
+        /// The copy.
+        disk: At<CopyId>,
+        /// What it must be equal to.
+        same_as: At<Content>,
+    },
+    /// `finding`: the simulator has noticed this.
+    Finding {
+        /// What.
+        finding: At<Finding>,
+        /// Of which machine.
+        vm: At<VmId>,
+    },
+}
+
+/// How a copy must be. What is `None` may be anything; at least one is given.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CopyExpectation {
+    /// The machine.
+    pub vm: At<VmId>,
+    /// The copy's host.
+    pub host: At<HostId>,
+    /// `mode`.
+    pub mode: Option<At<Mode>>,
+    /// `replication`: its state.
+    pub replication: Option<At<NamedState>>,
+    /// `health`.
+    pub health: Option<At<Health>>,
+    /// `power`.
+    pub power: Option<At<Power>>,
+}
+
+/// How a job must be. What is `None` may be anything; at least one is given.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct JobExpectation {
+    /// The name that `as` gave it.
+    pub job: At<String>,
+    /// `state`.
+    pub state: Option<At<JobState>>,
+    /// `progress` in per cent; in `until` a bare number means at least that.
+    pub progress: Option<At<Comparison<u8>>>,
+    /// `sent`: payload.
+    pub sent: Option<At<Comparison<Bytes>>>,
+    /// `compared`: bytes compared.
+    pub compared: Option<At<Comparison<Bytes>>>,
+    /// `resent`: payload sent again after an interruption.
+    pub resent: Option<At<Comparison<Bytes>>>,
+    /// `error`: its error code, 0 for none.
+    pub error: Option<At<ReturnCode>>,
+}
+
+/// What must have been lost of a machine's writes, up to now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LostExpectation {
+    /// The machine.
+    pub vm: At<VmId>,
+    /// What.
+    pub lost: Lost,
+}
+
+/// What was lost.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Lost {
+    /// `lost: none`: nothing.
+    Nothing,
+    /// Writes. What is `None` may be anything.
+    Writes {
+        /// `tag`: only writes with this tag count; all if not given.
+        tag: Option<At<String>>,
+        /// `bytes` lost.
+        bytes: Option<At<Comparison<Bytes>>>,
+        /// `writes` lost.
+        writes: Option<At<Comparison<u64>>>,
+        /// `time` from the first lost write to the last.
+        time: Option<At<Comparison<Span>>>,
+    },
+}
+
+/// Something that the simulator notices and nobody asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Finding {
+    /// `split-brain`: both copies have run and written.
+    SplitBrain,
+    /// `started-from-inconsistent-disks`: a machine was started on disks that a broken resynchronization left.
+    StartedFromInconsistentDisks,
+}
+
+impl Finding {
+    /// Every finding.
+    pub const ALL: &'static [Self] = &[Self::SplitBrain, Self::StartedFromInconsistentDisks];
+
+    /// The word in a scenario.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::SplitBrain => "split-brain",
+            Self::StartedFromInconsistentDisks => "started-from-inconsistent-disks",
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Values that steps and expectations share: comparisons, recovery points, parameters of methods.
+
+use std::fmt;
+
+use hvrsim_types::id::CopyId;
+
+use crate::source::At;
+
+/// How a measured value must compare.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Relation {
+    /// `<`
+    Below,
+    /// `<=`
+    AtMost,
+    /// No sign, or `=`.
+    Equal,
+    /// `>=`
+    AtLeast,
+    /// `>`
+    Above,
+}
+
+impl Relation {
+    /// The sign; empty for equality.
+    #[must_use]
+    pub const fn sign(self) -> &'static str {
+        match self {
+            Self::Below => "< ",
+            Self::AtMost => "<= ",
+            Self::Equal => "",
+            Self::AtLeast => ">= ",
+            Self::Above => "> ",
+        }
+    }
+
+    /// Splits a comparison into its sign and the rest.
+    pub(crate) fn split(text: &str) -> (Option<Self>, &str) {
+        let text = text.trim();
+        let signs = [
+            ("<=", Self::AtMost),
+            (">=", Self::AtLeast),
+            ("<", Self::Below),
+            (">", Self::Above),
+            ("=", Self::Equal),
+        ];
+        let found = signs.into_iter().find_map(|(sign, relation)| Some((relation, text.strip_prefix(sign)?)));
+        found.map_or((None, text), |(relation, rest)| (Some(relation), rest.trim()))
+    }
+}
+
+/// An expected value with its relation: `<= 64MiB`, `> 0B`, `3MiB`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Comparison<T> {
+    /// How the measured value must compare.
+    pub relation: Relation,
+    /// To what.
+    pub value: T,
+}
+
+impl<T: Ord> Comparison<T> {
+    /// Whether `measured` is as expected.
+    pub fn holds(&self, measured: &T) -> bool {
+        match self.relation {
+            Relation::Below => *measured < self.value,
+            Relation::AtMost => *measured <= self.value,
+            Relation::Equal => *measured == self.value,
+            Relation::AtLeast => *measured >= self.value,
+            Relation::Above => *measured > self.value,
+        }
+    }
+}
+
+impl<T: fmt::Display> fmt::Display for Comparison<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.relation.sign(), self.value)
+    }
+}
+
+/// A recovery point as written: `HV2/web01@-2`, `HV2/web01@chosen`.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct PointRef {
+    /// The copy that keeps it.
+    pub copy: CopyId,
+    /// Which of its points.
+    pub which: WhichPoint,
+}
+
+/// Which recovery point of a copy.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum WhichPoint {
+    /// Counted from the newest, which is 1 (written `-1`), at the time of the step.
+    FromNewest(u32),
+    /// The one that an earlier `mark` remembered under this name.
+    Marked(String),
+}
+
+/// The content of a copy's disks: now, or at a recovery point.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Content {
+    /// Now: `HV2/web01`.
+    Now(CopyId),
+    /// At a recovery point.
+    Point(PointRef),
+}
+
+/// A method of a WMI class.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Method {
+    /// The class; `Msvm_ReplicationService` if none was written.
+    pub class: String,
+    /// The method.
+    pub name: String,
+}
+
+impl Method {
+    /// The class of a method written without one.
+    pub const DEFAULT_CLASS: &'static str = "Msvm_ReplicationService";
+}
+
+/// A parameter of a method, or a property of an embedded instance.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Parameter {
+    /// Its WMI name.
+    pub name: String,
+    /// Its value; the place around a parameter is that of its name.
+    pub value: At<Value>,
+}
+
+/// A value given to a method.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Value {
+    /// Nothing, `~` or `null`.
+    Null,
+    /// A word, number or text; the method's signature says how to read it.
+    Text(String),
+    /// A recovery point.
+    Point(PointRef),
+    /// An array.
+    List(Vec<At<Value>>),
+    /// An embedded instance.
+    Instance(Vec<At<Parameter>>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comparisons_hold_as_their_sign_says() {
+        let at_most = Comparison { relation: Relation::AtMost, value: 3 };
+        assert!(at_most.holds(&3) && at_most.holds(&2) && !at_most.holds(&4));
+        let above = Comparison { relation: Relation::Above, value: 0 };
+        assert!(above.holds(&1) && !above.holds(&0));
+        assert_eq!(Relation::split("<= 64MiB"), (Some(Relation::AtMost), "64MiB"));
+        assert_eq!(Relation::split("64MiB"), (None, "64MiB"));
+        assert_eq!(at_most.to_string(), "<= 3");
+    }
+}

@@ -1,0 +1,173 @@
+//! Expectations, and the conditions of `until`.
+
+use hvrsim_types::job::JobState;
+use hvrsim_types::time::Span;
+
+use super::Reader;
+use super::fields::{Fields, listed, suggestion};
+use crate::model::expect::{CopyExpectation, Expectation, Finding, JobExpectation, Lost, LostExpectation};
+use crate::model::value::Relation;
+use crate::source::At;
+use crate::yaml::{Kind, Node};
+
+/// What can be said of a copy.
+const OF_COPY: &[&str] = &["mode", "replication", "health", "power"];
+/// What can be said of a job.
+const OF_JOB: &[&str] = &["state", "progress", "sent", "compared", "resent", "error"];
+
+impl Reader<'_> {
+    pub(super) fn expect(&mut self, node: &Node) -> Option<Vec<At<Expectation>>> {
+        let Kind::List(items) = &node.kind else {
+            let help = Some("begin each expectation with `- `, or write `expect: [ { ... } ]`".to_owned());
+            self.error(node.place, format!("`expect` is a list, found {}", node.found()), help);
+            return None;
+        };
+        if items.is_empty() {
+            self.error(node.place, "`expect` expects nothing", None);
+        }
+        let read: Vec<Option<At<Expectation>>> = items.iter().map(|item| self.expectation(item)).collect();
+        read.into_iter().collect()
+    }
+
+    fn expectation(&mut self, node: &Node) -> Option<At<Expectation>> {
+        let entries = self.entries(node, "an expectation")?;
+        let has = |name: &str| entries.iter().any(|(key, _)| key.text == name);
+        let expectation = if has("job") {
+            let fields = self.fields(node, "an expectation of a job", &with(&["job"], OF_JOB))?;
+            Expectation::Job(self.job_expectation(&fields, Relation::Equal)?)
+        } else if has("lost") {
+            self.lost(node)?
+        } else if has("disks") {
+            self.identical(node)?
+        } else if has("disk") || has("same-as") {
+            let fields = self.fields(node, "an expectation of a disk", &["disk", "same-as"])?;
+            let disk = self.need(&fields, "disk").and_then(|n| self.copy(n));
+            let same_as = self.need(&fields, "same-as").and_then(|n| self.content(n));
+            Expectation::SameContent { disk: disk?, same_as: same_as? }
+        } else if has("finding") {
+            self.finding(node)?
+        } else if has("vm") || has("host") {
+            let fields = self.fields(node, "an expectation of a copy", &with(&["vm", "host"], OF_COPY))?;
+            Expectation::Copy(self.copy_expectation(&fields)?)
+        } else {
+            let kinds = ["vm", "job", "lost", "disks", "disk", "finding"];
+            let help = match entries.first() {
+                Some((key, _)) => suggestion(&key.text, &kinds, "it has one of"),
+                None => format!("it has one of {}", listed(kinds)),
+            };
+            self.error(node.place, "what is expected here? No key says it", Some(help));
+            return None;
+        };
+        Some(At::new(expectation, node.place))
+    }
+
+    pub(super) fn copy_expectation(&mut self, fields: &Fields<'_>) -> Option<CopyExpectation> {
+        let vm = self.need(fields, "vm").and_then(|n| self.vm(n));
+        let host = self.need(fields, "host").and_then(|n| self.host(n));
+        self.need_one(fields, OF_COPY);
+        let mode = self.optional(fields, "mode", Self::mode);
+        let replication = self.optional(fields, "replication", Self::state);
+        let health = self.optional(fields, "health", Self::health);
+        let power = self.optional(fields, "power", Self::power);
+        Some(CopyExpectation { vm: vm?, host: host?, mode, replication, health, power })
+    }
+
+    /// `bare` is what a progress without a sign means.
+    pub(super) fn job_expectation(&mut self, fields: &Fields<'_>, bare: Relation) -> Option<JobExpectation> {
+        let job = self.need(fields, "job").and_then(|n| self.known_job(n));
+        self.need_one(fields, OF_JOB);
+        let state = self.optional(fields, "state", Self::job_state);
+        let progress = self.optional(fields, "progress", |r, n| {
+            r.comparison(n, "a progress from 0 to 100", bare, |text| {
+                let number = text.trim_end_matches('%').trim_end().parse().ok();
+                number.filter(|n| *n <= 100).ok_or_else(String::new)
+            })
+        });
+        let sent = self.optional(fields, "sent", Self::bytes_comparison);
+        let compared = self.optional(fields, "compared", Self::bytes_comparison);
+        let resent = self.optional(fields, "resent", Self::bytes_comparison);
+        let error = self.optional(fields, "error", Self::code);
+        Some(JobExpectation { job: job?, state, progress, sent, compared, resent, error })
+    }
+
+    fn job_state(&mut self, node: &Node) -> Option<At<JobState>> {
+        let names: Vec<&str> = JobState::ALL.iter().map(|state| state.label()).collect();
+        self.named(node, "a state of a job", &names, |text| {
+            let is = |state: &JobState| {
+                state.label().eq_ignore_ascii_case(text) || state.number().to_string() == text
+            };
+            JobState::ALL.iter().copied().find(is)
+        })
+    }
+
+    fn need_one(&mut self, fields: &Fields<'_>, keys: &[&str]) {
+        if !keys.iter().any(|key| fields.has(key)) {
+            let message = format!("nothing is said of it: add {}", listed(keys.iter().copied()));
+            self.error(fields.place, message, None);
+        }
+    }
+
+    fn lost(&mut self, node: &Node) -> Option<Expectation> {
+        let fields = self.fields(node, "an expectation of a loss", &["lost", "vm"])?;
+        let vm = self.need(&fields, "vm").and_then(|n| self.vm(n));
+        let lost = fields.get("lost")?;
+        let lost = match &lost.kind {
+            Kind::Map(_) => self.lost_writes(lost),
+            Kind::Null | Kind::Scalar(..) | Kind::List(_) => {
+                let none = self.word(
+                    lost,
+                    "`none`, or a map such as { tag: orders, bytes: 64MiB }",
+                    &[("none", ())],
+                );
+                none.map(|_| Lost::Nothing)
+            }
+        };
+        Some(Expectation::Lost(LostExpectation { vm: vm?, lost: lost? }))
+    }
+
+    fn lost_writes(&mut self, node: &Node) -> Option<Lost> {
+        let keys = ["tag", "bytes", "writes", "time"];
+        let fields = self.fields(node, "`lost`", &keys)?;
+        self.need_one(&fields, &keys);
+        let tag = self.optional(&fields, "tag", Self::name);
+        if let Some(tag) = tag.as_ref().filter(|tag| !self.tags.contains(&tag.value)) {
+            let tags = self.tags.clone();
+            let names: Vec<&str> = tags.iter().map(String::as_str).collect();
+            let help = suggestion(tag, &names, "tags up to here:");
+            self.error(tag.place, format!("no write up to here has the tag `{}`", tag.value), Some(help));
+        }
+        Some(Lost::Writes {
+            tag,
+            bytes: self.optional(&fields, "bytes", Self::bytes_comparison),
+            writes: self.optional(&fields, "writes", |r, n| {
+                r.comparison(n, "a number of writes", Relation::Equal, |text| {
+                    text.parse().map_err(|_| String::new())
+                })
+            }),
+            time: self.optional(&fields, "time", |r, n| {
+                r.comparison(n, Span::EXPECTED, Relation::Equal, Span::parse)
+            }),
+        })
+    }
+
+    fn identical(&mut self, node: &Node) -> Option<Expectation> {
+        let fields = self.fields(node, "an expectation of the disks", &["disks", "vm"])?;
+        let vm = self.need(&fields, "vm").and_then(|n| self.vm(n));
+        let identical = fields.get("disks").and_then(|n| self.word(n, "`identical`", &[("identical", ())]));
+        identical?;
+        Some(Expectation::DisksIdentical { vm: vm? })
+    }
+
+    fn finding(&mut self, node: &Node) -> Option<Expectation> {
+        let fields = self.fields(node, "an expectation of a finding", &["finding", "vm"])?;
+        let vm = self.need(&fields, "vm").and_then(|n| self.vm(n));
+        let words: Vec<(&str, Finding)> =
+            Finding::ALL.iter().map(|finding| (finding.label(), *finding)).collect();
+        let finding = fields.get("finding").and_then(|n| self.word(n, "a finding", &words));
+        Some(Expectation::Finding { finding: finding?, vm: vm? })
+    }
+}
+
+fn with<'k>(first: &[&'k str], rest: &[&'k str]) -> Vec<&'k str> {
+    first.iter().chain(rest).copied().collect()
+}

@@ -1,0 +1,130 @@
+//! From the tree to the model: every key known, every word typed, every name resolved. Goes on after an error, so
+//! that all independent ones are told at once.
+
+mod cmdlet;
+mod expect;
+mod fields;
+mod step;
+mod topology;
+mod value;
+mod words;
+
+use hvrsim_replica::profile::{Generation, Profile};
+use hvrsim_types::time::Calendar;
+
+use crate::diagnostic::Diagnostic;
+use crate::methods::Methods;
+use crate::model::Scenario;
+use crate::model::topology::Topology;
+use crate::source::{At, Place, Source};
+use crate::yaml::{Kind, Node};
+
+/// The names that a step may use.
+#[derive(Default)]
+pub(crate) struct Names {
+    /// Hosts, in order of their ids.
+    pub(crate) hosts: Vec<String>,
+    /// Virtual machines, in order of their ids.
+    pub(crate) vms: Vec<String>,
+    /// Recovery points remembered by `mark` so far.
+    pub(crate) marks: Vec<String>,
+}
+
+/// Reads nodes into the model and collects what is wrong.
+pub(crate) struct Reader<'a> {
+    pub(crate) source: &'a Source,
+    pub(crate) methods: &'a dyn Methods,
+    pub(crate) diagnostics: Vec<Diagnostic>,
+    /// Names of hosts, machines and marks, known before what they name is read.
+    pub(crate) names: Names,
+    /// Topology as far as it could be read: links, hosts by id; machines that could not be read are missing.
+    pub(crate) topology: Topology,
+    /// Sizes of each machine's disks as far as known, by id.
+    pub(crate) sizes: Vec<Vec<Option<u64>>>,
+    /// Names of jobs so far.
+    pub(crate) jobs: Vec<At<String>>,
+    /// Tags of writes so far.
+    pub(crate) tags: Vec<String>,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(source: &'a Source, methods: &'a dyn Methods) -> Self {
+        Self {
+            source,
+            methods,
+            diagnostics: Vec::new(),
+            names: Names::default(),
+            topology: Topology::default(),
+            sizes: Vec::new(),
+            jobs: Vec::new(),
+            tags: Vec::new(),
+        }
+    }
+
+    pub(crate) fn error(&mut self, place: Place, message: impl Into<String>, help: Option<String>) {
+        self.diagnostics.push(Diagnostic::error(self.source, place, message, help));
+    }
+
+    /// The whole scenario; `None` when something had to be left out, which is then in `diagnostics`.
+    pub(crate) fn scenario(&mut self, root: &Node) -> Option<Scenario> {
+        let keys = ["scenario", "description", "seed", "start", "profile", "topology", "steps"];
+        let fields = self.fields(root, "a scenario", &keys)?;
+        let title = self.need(&fields, "scenario").and_then(|node| self.text(node));
+        let description = self.optional(&fields, "description", Self::text);
+        let seed = self.optional(&fields, "seed", Self::count);
+        let calendar =
+            self.optional(&fields, "start", |r, node| r.parsed(node, Calendar::EXPECTED, Calendar::parse));
+        let profile = self.optional(&fields, "profile", Self::profile);
+        match self.need(&fields, "topology") {
+            Some(node) => self.topology(node),
+            None => return None,
+        }
+        let steps = match self.need(&fields, "steps") {
+            Some(Node { kind: Kind::List(items), .. }) => {
+                items.iter().filter_map(|item| self.step(item)).collect()
+            }
+            Some(node) => {
+                let message = format!("`steps` is a list, found {}", node.found());
+                self.error(node.place, message, Some("begin each step with `- `".to_owned()));
+                return None;
+            }
+            None => return None,
+        };
+        Some(Scenario {
+            source: self.source.clone(),
+            title: title?,
+            description: description.map(|at| at.value).unwrap_or_default(),
+            seed: seed.map_or(0, |at| at.value),
+            calendar: calendar.map(|at| at.value).unwrap_or_default(),
+            profile: profile.unwrap_or_default(),
+            topology: std::mem::take(&mut self.topology),
+            steps,
+        })
+    }
+
+    fn profile(&mut self, node: &Node) -> Option<Profile> {
+        let keys = ["generation", "failback", "initial-after-unplanned", "failback-points"];
+        let fields = self.fields(node, "`profile`", &keys)?;
+        let default = Profile::default();
+        let generation = self.optional(&fields, "generation", |r, n| {
+            r.word(
+                n,
+                "a generation",
+                &[("2016", Generation::Server2016), ("2012r2", Generation::Server2012R2)],
+            )
+        });
+        let staged = self.optional(&fields, "failback", |r, n| {
+            r.word(n, "a way to fail back", &[("in-place", false), ("staged", true)])
+        });
+        let full = self.optional(&fields, "initial-after-unplanned", |r, n| {
+            r.word(n, "a kind of initial replication", &[("compare", false), ("full", true)])
+        });
+        let points = self.optional(&fields, "failback-points", Self::boolean);
+        Some(Profile {
+            generation: generation.map_or(default.generation, |at| at.value),
+            failback_staged: staged.map_or(default.failback_staged, |at| at.value),
+            initial_full: full.map_or(default.initial_full, |at| at.value),
+            failback_points: points.map_or(default.failback_points, |at| at.value),
+        })
+    }
+}

@@ -1,0 +1,331 @@
+//! Steps: exactly one action each, with the keys that go with it.
+
+use hvrsim_replica::table;
+use hvrsim_types::code::ReturnCode;
+use hvrsim_types::id::HostId;
+use hvrsim_types::near::nearest;
+use hvrsim_types::size::{Bytes, CELL};
+
+use super::Reader;
+use super::fields::{Fields, listed, suggestion};
+use crate::model::step::{
+    Action, Condition, Fails, Fault, HostPower, Invoke, Mark, Repair, Run, Step, Target, Until, Write,
+};
+use crate::model::value::{Method, Parameter, Relation};
+use crate::source::{At, Place};
+use crate::yaml::{Kind, Node, Style};
+
+/// The keys that say what a step does.
+const ACTIONS: &[&str] =
+    &["run", "invoke", "write", "advance", "until", "fault", "repair", "expect", "mark", "note"];
+/// The keys that go with some actions, and with which.
+const COMPANIONS: &[(&str, &[&str])] = &[
+    ("host", &["run", "invoke"]),
+    ("fails", &["run", "invoke"]),
+    ("as", &["run", "invoke"]),
+    ("with", &["invoke"]),
+    ("returns", &["invoke"]),
+    ("vm", &["invoke"]),
+    ("job", &["invoke"]),
+];
+
+impl Reader<'_> {
+    pub(super) fn step(&mut self, node: &Node) -> Option<Step> {
+        let known: Vec<&str> = ["name"]
+            .into_iter()
+            .chain(ACTIONS.iter().copied())
+            .chain(COMPANIONS.iter().map(|(key, _)| *key))
+            .collect();
+        let fields = self.fields(node, "a step", &known)?;
+        let name = self.optional(&fields, "name", Self::text).map(|at| at.value);
+        let (word, place) = self.one_action(&fields)?;
+        for (key, with) in COMPANIONS {
+            if let Some(key) = fields.key(key).filter(|_| !with.contains(&word)) {
+                let message = format!("`{}` does not go with `{word}`", key.text);
+                let help = Some(format!("it belongs to a step with {}", listed(with.iter().copied())));
+                self.error(key.place, message, help);
+            }
+        }
+        let node = fields.get(word)?;
+        let action = match word {
+            "run" => Action::Run(self.run(&fields, node)?),
+            "invoke" => Action::Invoke(self.invoke(&fields, node)?),
+            "write" => Action::Write(self.write(node)?),
+            "advance" => Action::Advance(self.span(node)?),
+            "until" => Action::Until(self.until(node)?),
+            "fault" => Action::Fault(self.fault(node)?),
+            "repair" => Action::Repair(self.repair(node)?),
+            "expect" => Action::Expect(self.expect(node)?),
+            "mark" => Action::Mark(self.mark(node)?),
+            _ => Action::Note(self.text(node)?),
+        };
+        Some(Step { place, name, action })
+    }
+
+    /// The one key that says what the step does.
+    fn one_action(&mut self, fields: &Fields<'_>) -> Option<(&'static str, Place)> {
+        let mut found = fields.keys().filter_map(|key| {
+            let word = ACTIONS.iter().find(|action| **action == key.text)?;
+            Some((*word, key.place))
+        });
+        let Some((word, place)) = found.next() else {
+            let unknown = fields
+                .keys()
+                .any(|key| !matches!(key.text.as_str(), "name" | "host" | "as" | "fails" | "with"));
+            if !unknown {
+                let help = format!("a step has one of {}", listed(ACTIONS.iter().copied()));
+                self.error(fields.place, "this step does nothing", Some(help));
+            }
+            return None;
+        };
+        if let Some((second, second_place)) = found.next() {
+            let message = format!("a step does one thing, this one has `{word}` and `{second}`");
+            self.error(second_place, message, Some("begin a new step with `- `".to_owned()));
+            return None;
+        }
+        Some((word, place))
+    }
+
+    fn run(&mut self, fields: &Fields<'_>, node: &Node) -> Option<Run> {
+        let host = self.optional(fields, "host", Self::host);
+        let text = self.scalar(node, "cmdlets as text, one a line, below `run: |`")?;
+        if matches!(node.kind, Kind::Scalar(_, Style::Folded)) {
+            let message = "`>` joins lines, but here one line is one cmdlet";
+            self.error(node.place, message, Some("write `run: |`".to_owned()));
+            return None;
+        }
+        let lines = self.cmdlets(node, text, fields.has("host"));
+        let fails = self.optional(fields, "fails", Self::fails);
+        let job = self.new_job(fields);
+        Some(Run { host, lines, fails, job })
+    }
+
+    fn invoke(&mut self, fields: &Fields<'_>, node: &Node) -> Option<Invoke> {
+        let method = self.method(node);
+        let host = self.need(fields, "host").and_then(|n| self.host(n));
+        let with = self.optional(fields, "with", |r, n| r.parameters(n, "`with`"));
+        let returns = self.optional(fields, "returns", Self::code);
+        let fails = self.optional(fields, "fails", Self::fails);
+        let target = self.target(fields, method.as_ref());
+        let with = with.unwrap_or_default();
+        if let Some(method) = &method {
+            self.call(method, &with);
+        }
+        let job = self.new_job(fields);
+        Some(Invoke { host: host?, method: method?, target: target?, with, returns, fails, job })
+    }
+
+    fn call(&mut self, method: &At<Method>, with: &[At<Parameter>]) {
+        for problem in self.methods.check(method, with) {
+            let named = |name: &String| with.iter().find(|parameter| parameter.name == *name);
+            let place =
+                problem.parameter.as_ref().and_then(named).map_or(method.place, |parameter| parameter.place);
+            self.error(place, problem.message, problem.help);
+        }
+    }
+
+    fn target(&mut self, fields: &Fields<'_>, method: Option<&At<Method>>) -> Option<Target> {
+        let class = method.map_or("", |method| method.class.as_str());
+        let needed = match class.to_ascii_lowercase().as_str() {
+            "msvm_computersystem" => Some("vm"),
+            "msvm_concretejob" => Some("job"),
+            _ => None,
+        };
+        for key in ["vm", "job"] {
+            if let Some(key) = fields.key(key).filter(|key| needed != Some(key.text.as_str())) {
+                let help = "`vm` goes with Msvm_ComputerSystem, `job` with Msvm_ConcreteJob";
+                let message = format!("a method of this class is not called on a `{}`", key.text);
+                self.error(key.place, message, Some(help.to_owned()));
+            }
+        }
+        match needed {
+            Some("vm") => self.need(fields, "vm").and_then(|n| self.vm(n)).map(Target::Vm),
+            Some(_) => self.need(fields, "job").and_then(|n| self.known_job(n)).map(Target::Job),
+            None => Some(Target::Service),
+        }
+    }
+
+    fn fails(&mut self, node: &Node) -> Option<Fails> {
+        let fields = self.fields(node, "`fails`", &["rule", "code", "id", "message"])?;
+        if fields.keys().next().is_none() {
+            self.error(
+                fields.place,
+                "`fails` needs at least one of `rule`, `code`, `id` and `message`",
+                None,
+            );
+        }
+        Some(Fails {
+            place: fields.place,
+            rule: self.optional(&fields, "rule", Self::rule),
+            code: self.optional(&fields, "code", Self::code),
+            id: self.optional(&fields, "id", Self::text),
+            message: self.optional(&fields, "message", Self::text),
+        })
+    }
+
+    /// The id of a rule of the life cycle, as the table has it.
+    fn rule(&mut self, node: &Node) -> Option<At<&'static str>> {
+        let text = self.scalar(node, "the id of a rule such as PF-67")?;
+        if let Some(rule) = table::rule(text) {
+            return Some(At::new(rule.id, node.place));
+        }
+        let help = match nearest(text, table::rules().map(|rule| rule.id)) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "an id is a group and a number, such as PF-67".to_owned(),
+        };
+        self.error(node.place, format!("no rule has the id `{text}`"), Some(help));
+        None
+    }
+
+    /// A published return code.
+    pub(super) fn code(&mut self, node: &Node) -> Option<At<ReturnCode>> {
+        let codes: Vec<String> = ReturnCode::ALL.iter().map(|code| code.0.to_string()).collect();
+        let names: Vec<&str> = codes.iter().map(String::as_str).collect();
+        let read = |text: &str| ReturnCode::ALL.iter().copied().find(|code| code.0.to_string() == text);
+        self.named(node, "a published return code", &names, read)
+    }
+
+    /// `as`: a new name for a job.
+    fn new_job(&mut self, fields: &Fields<'_>) -> Option<At<String>> {
+        let job = fields.get("as").and_then(|node| self.name(node))?;
+        if let Some(first) = self.jobs.iter().find(|known| known.value == job.value) {
+            let help = Some(format!("it was given in line {}", first.place.line));
+            self.error(job.place, format!("the name `{}` is another job's already", *job), help);
+        } else {
+            self.jobs.push(job.clone());
+        }
+        Some(job)
+    }
+
+    /// The name of a job that an earlier step has started.
+    pub(super) fn known_job(&mut self, node: &Node) -> Option<At<String>> {
+        let job = self.name(node)?;
+        if self.jobs.iter().any(|known| known.value == job.value) {
+            return Some(job);
+        }
+        let jobs = self.jobs.clone();
+        let names: Vec<&str> = jobs.iter().map(|job| job.value.as_str()).collect();
+        let help = if names.is_empty() {
+            "name a job with `as` in the step that starts it".to_owned()
+        } else {
+            suggestion(&job, &names, "jobs up to here:")
+        };
+        self.error(job.place, format!("no job is called `{}` up to here", *job), Some(help));
+        None
+    }
+
+    fn write(&mut self, node: &Node) -> Option<Write> {
+        let fields = self.fields(node, "`write`", &["vm", "host", "disk", "offset", "bytes", "tag"])?;
+        let vm = self.need(&fields, "vm").and_then(|n| self.vm(n));
+        let host = self.optional(&fields, "host", Self::host);
+        let disk = self.optional(&fields, "disk", Self::disk_index);
+        let offset = self.need(&fields, "offset").and_then(|n| self.aligned(n));
+        let bytes = self.need(&fields, "bytes").and_then(|n| self.aligned(n));
+        let tag = self.optional(&fields, "tag", Self::name).map(|at| at.value);
+        self.tags.extend(tag.clone());
+        let (vm, offset, bytes) = (vm?, offset?, bytes?);
+        let index = disk.map_or(0, |at| at.value);
+        if bytes.value == Bytes(0) {
+            self.error(bytes.place, "a write of nothing", None);
+        }
+        self.check_disk(vm.0 as usize, index, disk.map_or(fields.place, |at| at.place));
+        let size =
+            self.sizes.get(vm.0 as usize).and_then(|disks| disks.get(usize::from(index)).copied().flatten());
+        let end = offset.0.saturating_add(bytes.0);
+        if let Some(size) = size.filter(|size| end > *size) {
+            let message =
+                format!("the write ends {} after the end of the disk ({})", Bytes(end - size), Bytes(size));
+            self.error(bytes.place, message, None);
+        }
+        Some(Write {
+            place: node.place,
+            vm,
+            host,
+            disk: index,
+            offset: offset.value,
+            bytes: bytes.value,
+            tag,
+        })
+    }
+
+    fn aligned(&mut self, node: &Node) -> Option<At<Bytes>> {
+        let bytes = self.bytes(node)?;
+        if !bytes.0.is_multiple_of(CELL) {
+            self.error(bytes.place, "guests write multiples of 4 KiB, at multiples of 4 KiB", None);
+            return None;
+        }
+        Some(bytes)
+    }
+
+    fn until(&mut self, node: &Node) -> Option<Until> {
+        let timeout = |r: &mut Self, fields: &Fields<'_>| r.optional(fields, "timeout", Self::span);
+        let entries = self.entries(node, "`until`")?;
+        let (condition, timeout) = if entries.iter().any(|(key, _)| key.text == "job") {
+            let keys = ["job", "state", "progress", "sent", "compared", "resent", "error", "timeout"];
+            let fields = self.fields(node, "`until` of a job", &keys)?;
+            let timeout = timeout(self, &fields);
+            (self.job_expectation(&fields, Relation::AtLeast).map(Condition::Job), timeout)
+        } else {
+            let keys = ["vm", "host", "mode", "replication", "health", "power", "timeout"];
+            let fields = self.fields(node, "`until` of a copy", &keys)?;
+            let timeout = timeout(self, &fields);
+            (self.copy_expectation(&fields).map(Condition::Copy), timeout)
+        };
+        let timeout = timeout.map_or(Until::DEFAULT_TIMEOUT, |at| at.value);
+        Some(Until { place: node.place, condition: condition?, timeout })
+    }
+
+    fn fault(&mut self, node: &Node) -> Option<Fault> {
+        let fields = self.fields(node, "`fault`", &["link", "cut", "host", "power"])?;
+        let link = fields.get("link");
+        let wrong: &[&str] = if link.is_some() { &["host", "power"] } else { &["cut"] };
+        for key in wrong.iter().filter_map(|key| fields.key(key)) {
+            let help = Some("a fault is { link, cut } or { host, power }".to_owned());
+            self.error(key.place, format!("`{}` does not go with this fault", key.text), help);
+        }
+        if let Some(link) = link {
+            let link = self.link(link);
+            let span = self.need(&fields, "cut").and_then(|n| match &n.kind {
+                Kind::Scalar(text, _) if text == "forever" => Some(None),
+                _ => self.span(n).map(|at| Some(at.value)),
+            });
+            return Some(Fault::LinkCut { link: link?, span: span? });
+        }
+        if !fields.has("host") {
+            self.error(fields.place, "a fault needs `link` and `cut`, or `host` and `power`", None);
+            return None;
+        }
+        let host: Option<At<HostId>> = fields.get("host").and_then(|n| self.host(n));
+        let power = self.need(&fields, "power").and_then(|n| {
+            self.word(
+                n,
+                "what happens to a host's power",
+                &[("lost", HostPower::Lost), ("back", HostPower::Back)],
+            )
+        });
+        Some(Fault::HostPower { host: host?, power: power?.value })
+    }
+
+    fn repair(&mut self, node: &Node) -> Option<Repair> {
+        let fields = self.fields(node, "`repair`", &["link"])?;
+        self.need(&fields, "link").and_then(|n| self.link(n)).map(Repair::Link)
+    }
+
+    fn mark(&mut self, node: &Node) -> Option<Mark> {
+        let fields = self.fields(node, "`mark`", &["point", "as"])?;
+        let point = self.need(&fields, "point").and_then(|n| self.point(n));
+        let name = self.need(&fields, "as").and_then(|n| self.name(n))?;
+        if name.starts_with('-') || name.contains('@') || name.contains(char::is_whitespace) {
+            self.error(
+                name.place,
+                "the name of a recovery point has no blank, no `@` and no `-` in front",
+                None,
+            );
+        } else if self.names.marks.contains(&name.value) {
+            self.error(name.place, format!("another recovery point is marked as `{}` already", *name), None);
+        } else {
+            self.names.marks.push(name.value.clone());
+        }
+        Some(Mark { point: point?, name })
+    }
+}
