@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use hvrsim_disk::{
-    CopyOptions, CreateOptions, Format, OpenOptions, copy_sparse, create, open, present_cells, probe,
+    CopyOptions, CreateOptions, ErrorKind, Format, OpenOptions, copy_sparse, create, open, present_cells,
+    probe,
 };
 
 use crate::support::{MIB, read, run, seed, text};
