@@ -1,0 +1,220 @@
+//! Calls in, operations, codes or messages out. `INSTA_UPDATE=always cargo test` rewrites the transcripts.
+
+#[path = "../../cmdlets/tests/fake/mod.rs"]
+mod fake;
+
+use std::collections::BTreeMap;
+
+use fake::{Fake, HV1, HV2, WEB01};
+use hvrsim_sim::look::Look;
+use hvrsim_types::id::{CopyId, HostId};
+use hvrsim_wmi::table::{METHODS, Role};
+use hvrsim_wmi::{CallError, Planned, Value, call, find};
+
+/// `Method {parameters as JSON}`.
+fn answer(line: &str, host: HostId, world: &Fake) -> String {
+    let (method, parameters) = line.split_once(' ').unwrap_or((line, "{}"));
+    let parameters: BTreeMap<String, Value> = serde_json::from_str(parameters).expect("parameters");
+    let helped = |help: Option<String>| help.map_or_else(String::new, |help| format!("  help: {help}\n"));
+    match call(method, &parameters, host, world) {
+        Ok(Planned::Operate { on, operation }) => {
+            format!("  {}/{} {operation:?}\n", world.host_name(on.host), world.vm_name(on.vm))
+        }
+        Ok(Planned::Answer(code, why)) => format!("  {code}: {why}\n"),
+        Err(CallError::Unknown { message, help }) => format!("  unknown: {message}\n{}", helped(help)),
+        Err(CallError::NotSimulated { message }) => format!("  not simulated: {message}\n"),
+        Err(CallError::Parameter { parameter, property, message, help }) => {
+            let place = property.map_or_else(String::new, |property| format!(".{property}"));
+            format!("  wrong at {parameter}{place}: {message}\n{}", helped(help))
+        }
+    }
+}
+
+fn transcript(lines: &[&str], host: HostId, world: &Fake) -> String {
+    lines.iter().fold(String::new(), |all, line| format!("{all}> {line}\n{}\n", answer(line, host, world)))
+}
+
+#[test]
+fn operations() {
+    let lines = [
+        r#"CreateReplicationRelationship {"ComputerSystem": "db01", "ReplicationSettingData": {"RecoveryConnectionPoint": "hv2.contoso.com", "RecoveryServerPortNumber": 80, "AuthenticationType": 1, "ReplicationInterval": 30, "RecoveryHistory": 24}}"#,
+        r#"ModifyReplicationSettings {"ComputerSystem": "web01", "ReplicationSettingData": {"RecoveryConnectionPoint": "HV2", "autoresynchronizeenabled": true, "AutoResynchronizeIntervalStart": "00000000220000.000000:000"}}"#,
+        r#"RemoveReplicationRelationship {"ComputerSystem": "web01"}"#,
+        r#"ReverseReplicationRelationship {"ComputerSystem": "web01", "ReplicationSettingData": {"CompressionEnabled": false}}"#,
+        r#"ReverseReplicationRelationship {"ComputerSystem": "web01", "ReplicationSettingData": {"RecoveryConnectionPoint": "DR3"}}"#,
+        r#"StartReplication {"ComputerSystem": "web02", "InitialReplicationType": 1}"#,
+        r#"StartReplication {"ComputerSystem": "web02", "InitialReplicationType": 3, "StartTime": "20260106020000.000000+060"}"#,
+        r#"Resynchronize {"ComputerSystem": "web01", "StartTime": null}"#,
+        r#"InitiateFailover {"ComputerSystem": "web01", "SnapshotSettingData": null}"#,
+        r#"InitiateFailover {"ComputerSystem": "web01", "SnapshotSettingData": "HV2/web01@-1"}"#,
+        r#"RevertFailover {"ComputerSystem": "web01"}"#,
+        r#"CommitFailover {"ComputerSystem": "web01"}"#,
+        r#"ResetReplicationStatistics {"ComputerSystem": "web01"}"#,
+        r#"msvm_replicationservice.revertfailover {"computersystem": "WEB01"}"#,
+        r#"RequestReplicationStateChange {"ComputerSystem": "web01", "RequestedState": 1}"#,
+        r#"RequestReplicationStateChange {"ComputerSystem": "web01", "RequestedState": 2}"#,
+        r#"RequestReplicationStateChange {"ComputerSystem": "web01", "RequestedState": 3}"#,
+        r#"RequestReplicationStateChange {"ComputerSystem": "web01", "RequestedState": 4}"#,
+        r#"RequestReplicationStateChange {"ComputerSystem": "web01", "RequestedState": 7}"#,
+        r#"RequestReplicationStateChangeEx {"ComputerSystem": "web01", "RequestedState": 9, "TimeoutPeriod": null}"#,
+        r#"Msvm_ComputerSystem.RequestStateChange {"ComputerSystem": "web01", "RequestedState": 2}"#,
+        r#"Msvm_ComputerSystem.RequestStateChange {"ComputerSystem": "web01", "RequestedState": 3}"#,
+        r#"Msvm_ComputerSystem.RequestStateChange {"ComputerSystem": "web01", "RequestedState": 6}"#,
+        r#"Msvm_ConcreteJob.RequestStateChange {"Job": 7, "RequestedState": 4}"#,
+    ];
+    insta::assert_snapshot!(transcript(&lines, HV1, &Fake::new()));
+}
+
+#[test]
+fn codes_of_the_service() {
+    let lines = [
+        r#"RevertFailover {"ComputerSystem": null}"#,
+        r#"RevertFailover {"ComputerSystem": ""}"#,
+        r#"RevertFailover {"ComputerSystem": "00000000-0000-0000-0000-000000000001"}"#,
+        r#"CreateReplicationRelationship {"ComputerSystem": "db01", "ReplicationSettingData": null}"#,
+        r#"CreateReplicationRelationship {"ComputerSystem": "db01", "ReplicationSettingData": "<INSTANCE/>"}"#,
+        r#"CreateReplicationRelationship {"ComputerSystem": "db01", "ReplicationSettingData": {"RecoveryHistory": 4}}"#,
+        r#"CreateReplicationRelationship {"ComputerSystem": "db01", "ReplicationSettingData": {"RecoveryConnectionPoint": "HV7"}}"#,
+        r#"CreateReplicationRelationship {"ComputerSystem": "db01", "ReplicationSettingData": {"RecoveryConnectionPoint": "HV2", "RecoveryHistory": 25}}"#,
+        r#"CreateReplicationRelationship {"ComputerSystem": "db01", "ReplicationSettingData": {"RecoveryConnectionPoint": "HV2", "RecoveryHistory": "many"}}"#,
+        r#"CreateReplicationRelationship {"ComputerSystem": "db01", "ReplicationSettingData": {"RecoveryConnectionPoint": "HV2", "ReplicationInterval": 60}}"#,
+        r#"CreateReplicationRelationship {"ComputerSystem": "db01", "ReplicationSettingData": {"RecoveryConnectionPoint": "HV2", "ReplicationProvider": "{5A7B}"}}"#,
+        r#"ModifyReplicationSettings {"ComputerSystem": "web01", "ReplicationSettingData": {"AutoResynchronizeIntervalEnd": "06:00"}}"#,
+        r#"ModifyReplicationSettings {"ComputerSystem": "web01", "ReplicationSettingData": {"AutoResynchronizeIntervalEnd": "00000001000000.000000:000"}}"#,
+        r#"RemoveReplicationRelationshipEx {"ComputerSystem": "web01", "ReplicationRelationship": null}"#,
+        r#"RemoveReplicationRelationshipEx {"ComputerSystem": "web01", "ReplicationRelationship": {"InstanceID": "web01"}}"#,
+        r#"RemoveReplicationRelationshipEx {"ComputerSystem": "web01", "ReplicationRelationship": {"InstanceID": "Microsoft:00000000-0000-0000-0000-000000000001\\HVR\\0"}}"#,
+        r#"StartReplication {"ComputerSystem": "web02", "InitialReplicationType": 4}"#,
+        r#"StartReplication {"ComputerSystem": "web02", "InitialReplicationType": null}"#,
+        r#"Resynchronize {"ComputerSystem": "web01", "StartTime": "20260105090000.000000+000"}"#,
+        r#"RequestReplicationStateChange {"ComputerSystem": "web01", "RequestedState": 5}"#,
+        r#"Msvm_ComputerSystem.RequestStateChange {"ComputerSystem": "web01", "RequestedState": 5}"#,
+        r#"Msvm_ConcreteJob.RequestStateChange {"Job": 7, "RequestedState": 3}"#,
+        r#"Msvm_ConcreteJob.RequestStateChange {"Job": 7, "RequestedState": 99}"#,
+        r#"Msvm_ConcreteJob.RequestStateChange {"Job": 8, "RequestedState": 4}"#,
+    ];
+    insta::assert_snapshot!(transcript(&lines, HV1, &Fake::new()));
+}
+
+#[test]
+fn failback_leaves_the_order_of_checks_to_the_rules() {
+    let lines = [
+        r#"InitiateFailback {"ComputerSystem": "web01", "ReplicationSettingData": {"ReplicationProvider": "built-in", "RecoveryConnectionPoint": "HV2"}}"#,
+        r#"InitiateFailback {"ComputerSystem": "web01", "ReplicationSettingData": {"ReplicationProvider": "\\\\HV1\\root\\virtualization\\v2:Microsoft:HV1\\ReplicationProvider\\22391cdc-272c-4ddf-ba88-9befb1a0975c", "RecoveryConnectionPoint": "HV2.contoso.com"}, "RecoveryPointIdentifier": ""}"#,
+        r#"InitiateFailback {"ComputerSystem": "web01", "ReplicationSettingData": {"ReplicationProvider": "sim-failback", "RecoveryConnectionPoint": "HV2"}, "RecoveryPointIdentifier": "HV2/web01@-2"}"#,
+        r#"InitiateFailback {"ComputerSystem": "web01", "ReplicationSettingData": {"ReplicationProvider": "sim-nofailback", "RecoveryConnectionPoint": "HV2"}, "RecoveryPointIdentifier": "HV2/web01@-9"}"#,
+        r#"InitiateFailback {"ComputerSystem": "web01", "ReplicationSettingData": {"ReplicationProvider": "{A0F3}", "RecoveryConnectionPoint": "HV2"}, "RecoveryPointIdentifier": "yesterday"}"#,
+        r#"InitiateFailback {"ComputerSystem": "web01", "ReplicationSettingData": {"ReplicationProvider": "built-in", "RecoveryConnectionPoint": "HV9"}, "RecoveryPointIdentifier": "00000000-0000-0000-0000-000000000001"}"#,
+        r#"InitiateFailback {"ComputerSystem": "web01", "ReplicationSettingData": {"ReplicationProvider": "built-in"}, "RecoveryPointIdentifier": "HV2/web01@0"}"#,
+        r#"InitiateFailback {"ComputerSystem": "web01", "ReplicationSettingData": {}}"#,
+        r#"InitiateFailback {"ComputerSystem": "web01", "ReplicationSettingData": null}"#,
+        r#"InitiateFailback {"ComputerSystem": "web01", "ReplicationSettingData": [1]}"#,
+        r#"InitiateFailback {"ComputerSystem": "web01", "ReplicationSettingData": {"ReplicationProvider": 5, "RecoveryConnectionPoint": "HV2"}}"#,
+        r#"InitiateFailback {"ComputerSystem": "web01", "ReplicationSettingData": {"ReplicationProvidr": "built-in"}}"#,
+        r#"InitiateFailback {"ComputerSystem": "web01"}"#,
+        r#"InitiateFailback {"ComputerSystem": "web01", "ReplicationSettingData": null, "RecoveryPointIdentifier": "HV3/web01@-1"}"#,
+    ];
+    insta::assert_snapshot!(transcript(&lines, HV1, &Fake::new()));
+}
+
+#[test]
+fn wrong_calls() {
+    let lines = [
+        "InitiateFailbak",
+        "Msvm_ReplicationServce.InitiateFailback",
+        "Msvm_ReplicationService.Frobnicate",
+        "RequestStateChange",
+        r#"TestReplicaSystem {"ComputerSystem": "web01"}"#,
+        "Msvm_ReplicationService.RequestStateChange",
+        "Msvm_VirtualSystemManagementService.DestroySystem",
+        r#"RevertFailover {"ComputerSytem": "web01"}"#,
+        r#"RevertFailover {"ComputerSystem": "web01", "Job": 1}"#,
+        r#"RevertFailover {"ComputerSystem": ["web01"]}"#,
+        r#"RevertFailover {"ComputerSystem": "web01", "computersystem": "web02"}"#,
+        r#"RevertFailover {"ComputerSystem": "wbe01"}"#,
+        "RevertFailover",
+        r#"StartReplication {"ComputerSystem": "web01"}"#,
+        r#"StartReplication {"ComputerSystem": "web01", "InitialReplicationType": "network"}"#,
+        r#"StartReplication {"ComputerSystem": "web01", "InitialReplicationType": 70000}"#,
+        r#"StartReplication {"ComputerSystem": "web01", "InitialReplicationType": 2}"#,
+        r#"Resynchronize {"ComputerSystem": "web01", "StartTime": "tomorrow"}"#,
+        r#"RequestReplicationStateChange {"ComputerSystem": "web01", "RequestedState": 15}"#,
+        r#"CreateReplicationRelationship {"ComputerSystem": "db01", "ReplicationSettingData": {"IncludedDisks": ["a"]}}"#,
+        r#"CreateReplicationRelationship {"ComputerSystem": "db01", "ReplicationSettingData": {"ReplicationProvider": "sim-failback"}}"#,
+        r#"CreateReplicationRelationship {"ComputerSystem": "db01", "ReplicationSettingData": {"ApplicationConsistentSnapshotInterval": 4}}"#,
+        r#"ModifyReplicationSettings {"ComputerSystem": "web01", "ReplicationSettingData": {"RecoveryConnectionPoint": "DR3"}}"#,
+        r#"Msvm_ComputerSystem.RequestStateChange {"ComputerSystem": "web01", "RequestedState": 9}"#,
+        r#"Msvm_ConcreteJob.RequestStateChange {"Job": "the last", "RequestedState": 4}"#,
+    ];
+    insta::assert_snapshot!(transcript(&lines, HV1, &Fake::new()));
+}
+
+#[test]
+fn identifiers_in_their_long_forms() {
+    let world = Fake::new();
+    let vm = world.copy(CopyId { host: HV2, vm: WEB01 }).unwrap().guid;
+    let point = world.points[0].guid;
+    let on_path = |point: &str| {
+        let path = format!(r#"\\\\HV2\\root\\virtualization\\v2:Msvm_ComputerSystem.Name=\"{vm}\""#);
+        let call =
+            format!(r#"InitiateFailover {{"ComputerSystem": "{path}", "SnapshotSettingData": "{point}"}}"#);
+        answer(&call, HV2, &world)
+    };
+    let found = "  HV2/web01 Failover { point: Id(PointId(1099511627777)) }\n";
+    assert_eq!(on_path(&point.to_string()), found);
+    assert_eq!(on_path(&format!("Microsoft:{point}")), found);
+    assert_eq!(on_path(&format!(r"Microsoft:{vm}\\{point}")), found);
+    assert_eq!(
+        on_path(&format!(r#"\\\\HV2:Msvm_VirtualSystemSettingData.InstanceID=\"Microsoft:{point}\""#)),
+        found
+    );
+    assert_eq!(on_path("HV2/web01@-3"), found);
+    let unknown = "  HV2/web01 Failover { point: Unknown }\n";
+    assert_eq!(on_path(&format!(r"Microsoft:{point}\\{point}")), unknown, "of another machine");
+    assert_eq!(on_path("HV2/db01@-1"), unknown, "of another machine");
+    assert_eq!(on_path(r"Microsoft:web01\\1"), "  HV2/web01 Failover { point: Malformed }\n");
+}
+
+#[test]
+fn relationships_are_told_apart_by_their_index() {
+    let world = Fake::new();
+    let vm = world.copy(CopyId { host: HV1, vm: WEB01 }).unwrap().guid;
+    let remove = |index: &str| {
+        let id = format!(r"Microsoft:{vm}\\HVR\\{index}");
+        let method = "RemoveReplicationRelationshipEx";
+        let call = format!(
+            r#"{method} {{"ComputerSystem": "web01", "ReplicationRelationship": {{"InstanceID": "{id}"}}}}"#
+        );
+        answer(&call, HV1, &world)
+    };
+    assert_eq!(remove("0"), "  HV1/web01 Remove\n");
+    assert_eq!(remove("1"), "  not simulated: the extended relationship is not supported by this version\n");
+    assert!(remove("2").starts_with("  32773"));
+}
+
+#[test]
+fn a_machine_must_be_on_the_host() {
+    let world = Fake::new();
+    let text = answer(r#"RevertFailover {"ComputerSystem": "db01"}"#, HV2, &world);
+    assert_eq!(text, "  32773 (Invalid parameter): HV2 holds no machine `db01`\n");
+}
+
+#[test]
+fn every_row_of_the_table_is_found_and_begins_with_its_target() {
+    for method in METHODS {
+        assert_eq!(find(&method.full_name()), Ok(method));
+        let targets = method.parameters.iter().filter(|p| p.role == Role::Target).count();
+        assert!(targets <= 1 && (targets == 1 || !method.is_simulated()), "{}", method.name);
+        let accepted = if method.asynchronous { 4096 } else { 0 };
+        assert!(method.returns.iter().any(|code| code.0 == accepted), "{}", method.name);
+        assert!(method.returns.is_sorted(), "{}", method.name);
+    }
+    assert_eq!(METHODS.iter().filter(|m| m.class == "Msvm_ReplicationService").count(), 29);
+}
+
+#[test]
+fn a_time_beyond_all_limits_is_handed_on() {
+    let world = Fake::new();
+    let far = r#"Resynchronize {"ComputerSystem": "web01", "StartTime": "99981231235959.000000+000"}"#;
+    assert!(answer(far, HV1, &world).starts_with("  HV1/web01 Resynchronize { at: Some("));
+}
