@@ -80,17 +80,30 @@ pub fn call(
     host: HostId,
     look: &dyn Look,
 ) -> Result<Planned, CallError> {
-    let method = find(method)?;
-    if !method.is_simulated() {
-        let message = format!("{} is not supported by this version", method.full_name());
-        return Err(CallError::NotSimulated { message });
-    }
+    let method = simulated(method)?;
     let call = Invocation { method, values: values(method, parameters)?, host, look };
     match call.planned() {
         Ok((on, operation)) => Ok(Planned::Operate { on, operation }),
         Err(Stop::Answer(code, why)) => Ok(Planned::Answer(code, why)),
         Err(Stop::Wrong(error)) => Err(error),
     }
+}
+
+/// Checks what can be known without a world: that the method and its parameters exist and that the types fit.
+///
+/// # Errors
+/// As [`call`], except for what depends on names of hosts and machines.
+pub fn check(method: &str, parameters: &BTreeMap<String, Value>) -> Result<(), CallError> {
+    values(simulated(method)?, parameters).map(|_| ())
+}
+
+fn simulated(name: &str) -> Result<&'static Method, CallError> {
+    let method = find(name)?;
+    if method.is_simulated() {
+        return Ok(method);
+    }
+    let message = format!("{} is not supported by this version", method.full_name());
+    Err(CallError::NotSimulated { message })
 }
 
 type Values<'a> = BTreeMap<&'static str, &'a Value>;
@@ -110,6 +123,9 @@ fn values<'a>(method: &Method, written: &'a BTreeMap<String, Value>) -> Result<V
         if let Some(expected) = misfit(parameter, value) {
             let message = format!("`{}` is {}", parameter.name, value.kind());
             return Err(CallError::parameter(name, message).help(format!("it needs {expected}")));
+        }
+        if let CimType::Embedded(class) = parameter.ty {
+            embedded::check_names(name, class, value)?;
         }
         if values.insert(parameter.name, value).is_some() {
             return Err(CallError::parameter(name, format!("`{}` stands twice", parameter.name)));
@@ -249,7 +265,7 @@ impl Invocation<'_> {
     fn failback(&self, on: CopyId) -> Result<Operation, Stop> {
         let (settings, point) = ("ReplicationSettingData", "RecoveryPointIdentifier");
         Ok(Operation::InitiateFailback {
-            settings: embedded::failback(settings, self.value(settings), self.look)?,
+            settings: embedded::failback(settings, self.value(settings), self.look),
             point: identifier::point(point, self.value(point), on, self.look)?,
         })
     }

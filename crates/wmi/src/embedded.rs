@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use hvrsim_replica::operation::{FailbackSettings, Frequency, RECOVERY_HISTORY_MAX, SettingsChange};
 use hvrsim_sim::look::Look;
-use hvrsim_types::code::ReturnCode;
 use hvrsim_types::id::{CopyId, HostId};
 use hvrsim_types::near::nearest;
 use hvrsim_types::time::Span;
@@ -79,13 +78,9 @@ fn read<'a>(
         other => return Err(Stop::unreadable(format!("{parameter} is {}, not an instance", other.kind()))),
     };
     let mut found = BTreeMap::new();
-    for (written, value) in map {
-        let Some((name, ty)) = class.iter().find(|(name, _)| name.eq_ignore_ascii_case(written)) else {
-            return Err(unknown_property(parameter, written, class).into());
-        };
-        if *value == Value::Null {
-            continue;
-        }
+    for (name, ty) in class {
+        let written = map.iter().find(|(written, _)| written.eq_ignore_ascii_case(name));
+        let Some((_, value)) = written.filter(|(_, value)| **value != Value::Null) else { continue };
         if !fits(value, *ty) {
             return Err(Stop::unreadable(format!("{parameter}.{name} is {}", value.kind())));
         }
@@ -94,14 +89,23 @@ fn read<'a>(
     Ok(Some(Instance(found)))
 }
 
-fn unknown_property(parameter: &str, written: &str, class: &[(&'static str, CimType)]) -> CallError {
-    let error = CallError::Parameter {
-        parameter: parameter.to_owned(),
-        property: Some(written.to_owned()),
-        message: format!("{parameter} has no property `{written}`"),
-        help: None,
-    };
-    error.near(nearest(written, class.iter().map(|(name, _)| *name)))
+/// Refuses properties that the class of an embedded instance does not have: a client could not set them.
+pub(crate) fn check_names(parameter: &str, class: &str, value: &Value) -> Result<(), CallError> {
+    let Value::Map(map) = value else { return Ok(()) };
+    let class = if class == "Msvm_ReplicationRelationship" { RELATIONSHIP } else { SETTINGS };
+    let known = |written: &str| class.iter().any(|(name, _)| name.eq_ignore_ascii_case(written));
+    match map.keys().find(|written| !known(written)) {
+        None => Ok(()),
+        Some(written) => {
+            let error = CallError::Parameter {
+                parameter: parameter.to_owned(),
+                property: Some(written.clone()),
+                message: format!("{parameter} has no property `{written}`"),
+                help: None,
+            };
+            Err(error.near(nearest(written, class.iter().map(|(name, _)| *name))))
+        }
+    }
 }
 
 /// Whether a property of this type can hold the value.
@@ -185,31 +189,24 @@ fn time_of_day(instance: &Instance<'_>, name: &str) -> Result<Option<Span>, Stop
     Ok(Some(Span::seconds(seconds)))
 }
 
-/// Reads the settings of `InitiateFailback`. The order of checks belongs to the model, so nothing is refused here but
-/// properties that do not exist.
-pub(crate) fn failback(
-    parameter: &str,
-    value: &Value,
-    look: &dyn Look,
-) -> Result<FailbackSettings, CallError> {
+/// Reads the settings of `InitiateFailback`. The order of checks belongs to the model, so nothing is refused here.
+pub(crate) fn failback(parameter: &str, value: &Value, look: &dyn Look) -> FailbackSettings {
     let instance = match read(parameter, value, SETTINGS) {
         Ok(Some(instance)) => instance,
-        Ok(None) => return Ok(FailbackSettings::Missing),
-        Err(Stop::Answer(ReturnCode::INCORRECT_DATA_TYPE, _)) => return Ok(FailbackSettings::Unreadable),
-        Err(Stop::Answer(..)) => return Ok(FailbackSettings::Missing),
-        Err(Stop::Wrong(error)) => return Err(error),
+        Ok(None) => return FailbackSettings::Missing,
+        Err(_) => return FailbackSettings::Unreadable,
     };
     let (Some(provider_name), Some(point)) =
         (instance.text("ReplicationProvider"), instance.text("RecoveryConnectionPoint"))
     else {
-        return Ok(FailbackSettings::Missing);
+        return FailbackSettings::Missing;
     };
     let capable = match provider(provider_name) {
         Provider::BuiltIn => true,
         Provider::External { capable } => capable,
-        Provider::Unknown => return Ok(FailbackSettings::UnknownProvider),
+        Provider::Unknown => return FailbackSettings::UnknownProvider,
     };
-    Ok(FailbackSettings::Given { from: identifier::host(point, look), capable })
+    FailbackSettings::Given { from: identifier::host(point, look), capable }
 }
 
 /// Which relationship an embedded `Msvm_ReplicationRelationship` means: only the primary one is simulated.

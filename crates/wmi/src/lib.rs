@@ -3,7 +3,7 @@
 //! The table of methods ([`table`]) says what exists, with parameters, return codes and job types. [`call`] reads the
 //! parameters, embedded instances included, and gives the operation, or the code that the service answers before
 //! it looks at any state. A mistake in the scenario itself (a method or a parameter that does not exist) is a
-//! [`CallError`] and never a return code. Transport is not part of it.
+//! [`CallError`] and never a return code; [`check`] finds most of them before anything runs. Transport is not part of it.
 
 pub mod table;
 
@@ -14,6 +14,6 @@ mod error;
 mod identifier;
 mod value;
 
-pub use call::{Planned, call, find};
+pub use call::{Planned, call, check, find};
 pub use error::CallError;
 pub use value::Value;

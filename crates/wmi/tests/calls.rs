@@ -9,7 +9,7 @@ use fake::{Fake, HV1, HV2, WEB01};
 use hvrsim_sim::look::Look;
 use hvrsim_types::id::{CopyId, HostId};
 use hvrsim_wmi::table::{METHODS, Role};
-use hvrsim_wmi::{CallError, Planned, Value, call, find};
+use hvrsim_wmi::{CallError, Planned, Value, call, check, find};
 
 /// `Method {parameters as JSON}`.
 fn answer(line: &str, host: HostId, world: &Fake) -> String {
@@ -217,4 +217,24 @@ fn a_time_beyond_all_limits_is_handed_on() {
     let world = Fake::new();
     let far = r#"Resynchronize {"ComputerSystem": "web01", "StartTime": "99981231235959.000000+000"}"#;
     assert!(answer(far, HV1, &world).starts_with("  HV1/web01 Resynchronize { at: Some("));
+}
+
+#[test]
+fn most_mistakes_are_found_without_a_world() {
+    let check = |method: &str, parameters: &str| {
+        let parameters: BTreeMap<String, Value> = serde_json::from_str(parameters).unwrap();
+        check(method, &parameters)
+    };
+    assert_eq!(check("RevertFailover", r#"{"ComputerSystem": "no such machine"}"#), Ok(()));
+    assert!(matches!(check("RevertFailovr", "{}"), Err(CallError::Unknown { .. })));
+    assert!(matches!(check("StartService", "{}"), Err(CallError::NotSimulated { .. })));
+    let misspelt = r#"{"ComputerSystem": "web01", "ReplicationSettingData": {"RecoveryHistroy": 4}}"#;
+    let Err(CallError::Parameter { parameter, property, .. }) = check("ModifyReplicationSettings", misspelt)
+    else {
+        panic!("the property does not exist");
+    };
+    assert_eq!(
+        (parameter.as_str(), property.as_deref()),
+        ("ReplicationSettingData", Some("RecoveryHistroy"))
+    );
 }
