@@ -282,4 +282,17 @@ mod tests {
         assert_eq!(bat.absent_until(&geometry, 1 << 20), 1 << 20);
         assert_eq!(bat.filled().count(), 1);
     }
+
+    #[test]
+    fn changed_pages_come_highest_first() {
+        let mut bat = Bat::read(&MemFile::new(), MIB, 4096).unwrap();
+        for index in [5, 2000, 600, 7] {
+            bat.set(index, Entry::new(State::Full, index * MIB));
+        }
+        let pages = bat.take_dirty();
+        let offsets: Vec<u64> = pages.iter().map(|(offset, _)| offset - MIB).collect();
+        assert_eq!(offsets, [3 * PAGE, PAGE, 0]);
+        assert_eq!(get_u64(&pages[2].1, 40), (5 * MIB) | 6);
+        assert_eq!(bat.dirty_pages(), 0);
+    }
 }

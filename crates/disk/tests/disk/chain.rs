@@ -85,6 +85,24 @@ fn a_block_with_all_its_sectors_needs_no_bitmap() {
 }
 
 #[test]
+fn bits_left_behind_by_an_earlier_life_of_a_block_mean_nothing() {
+    let fs = MemFs::new();
+    parent(&fs, 8 * MIB);
+    let mut image = child(&fs);
+    image.write_at(0, &[0xC0; 512]).unwrap();
+    image.close().unwrap();
+    // The sector bitmap of the only chunk is at 4 MiB; block 1 is not present, its 2048 bits follow those of block 0.
+    let file = fs.open(Path::new("/c.avhdx"), true).unwrap();
+    file.write_at(4 * MIB + 256, &[0xFF; 256]).unwrap();
+    let mut image = open_in(&fs, Path::new("/c.avhdx"), &OpenOptions::read_write(seed(2))).unwrap();
+    image.write_at(MIB, &[0xC1; 512]).unwrap();
+    image.close().unwrap();
+    let image = open_in(&fs, Path::new("/c.avhdx"), &OpenOptions::read_only()).unwrap();
+    assert_eq!(read(&*image, MIB, 512), [0xC1; 512]);
+    assert_eq!(read(&*image, MIB + 512, 512), [0xA1; 512]);
+}
+
+#[test]
 fn a_child_over_several_chunks() {
     let fs = MemFs::new();
     let size = 9 << 30;

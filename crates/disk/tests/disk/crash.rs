@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use hvrsim_disk::file::{BlockFile, FileSystem, MemFile, MemFs};
 use hvrsim_disk::{ChildOptions, CreateOptions, OpenOptions, create_child_in, create_in, open_in};
 
-use crate::support::{MIB, Rng, read_all, seed};
+use crate::support::{MIB, Rng, read, read_all, seed};
 
 const SIZE: u64 = 6 * MIB + 1024;
 const SECTOR: u64 = 512;
@@ -145,16 +145,16 @@ struct Run {
     models: Vec<(usize, Model)>,
 }
 
-/// Does random work on the image at `path`, in several sessions.
-fn work(fs: &MemFs, path: &str, model: &mut Model, rng: &mut Rng, steps: u64) -> Run {
-    let path = Path::new(path);
-    let before = copy_of(&*fs.open(path, false).unwrap());
-    let recorder = Arc::new(Recorder { now: before.clone(), ops: Mutex::default() });
-    fs.insert(path, Arc::<Recorder>::clone(&recorder));
-    let open = || open_in(fs, path, &OpenOptions::read_write(seed(3))).unwrap();
-    let mut image = open();
-    let mut models = vec![(0, model.clone())];
-    for _ in 0..steps {
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Write(u64, u64),
+    Zero(u64, u64),
+    Flush,
+    Reopen,
+}
+
+fn random_steps(rng: &mut Rng, count: u64) -> Vec<Step> {
+    let range = |rng: &mut Rng| {
         let at = match rng.below(3) {
             0 => rng.below(SIZE),
             1 => rng.below(SIZE / SECTOR) * SECTOR,
@@ -165,32 +165,53 @@ fn work(fs: &MemFs, path: &str, model: &mut Model, rng: &mut Rng, steps: u64) ->
             1 => 4096,
             _ => MIB,
         };
-        let len = usize::try_from(len.min(SIZE - at)).unwrap();
-        // A change may be there in part from its first operation on, a flush only after its last.
+        (at, len.min(SIZE - at))
+    };
+    let step = |rng: &mut Rng| {
+        let (at, len) = range(rng);
         match rng.below(10) {
-            0..5 => {
+            0..5 => Step::Write(at, len),
+            5..8 => Step::Zero(at, len),
+            8 => Step::Flush,
+            _ => Step::Reopen,
+        }
+    };
+    (0..count).map(|_| step(rng)).collect()
+}
+
+/// Does the steps on the image at `path`, recording what they do to its file.
+fn work(fs: &MemFs, path: &str, model: &mut Model, rng: &mut Rng, steps: &[Step]) -> Run {
+    let path = Path::new(path);
+    let before = copy_of(&*fs.open(path, false).unwrap());
+    let recorder = Arc::new(Recorder { now: before.clone(), ops: Mutex::default() });
+    fs.insert(path, Arc::<Recorder>::clone(&recorder));
+    let open = || open_in(fs, path, &OpenOptions::read_write(seed(3))).unwrap();
+    let mut image = open();
+    let mut models = vec![(0, model.clone())];
+    for step in steps {
+        // A change may be there in part from its first operation on, a flush counts only after its last.
+        match *step {
+            Step::Write(at, len) => {
                 let data: Vec<u8> = (0..len).map(|_| u8::try_from(rng.below(255) + 1).unwrap()).collect();
                 model.change(at, &data);
                 models.push((recorder.count(), model.clone()));
                 image.write_at(at, &data).unwrap();
+                continue;
             }
-            5..8 => {
-                model.change(at, &vec![0; len]);
+            Step::Zero(at, len) => {
+                model.change(at, &vec![0; usize::try_from(len).unwrap()]);
                 models.push((recorder.count(), model.clone()));
-                image.zero_at(at, u64::try_from(len).unwrap()).unwrap();
+                image.zero_at(at, len).unwrap();
+                continue;
             }
-            8 => {
-                image.flush().unwrap();
-                model.flush();
-                models.push((recorder.count(), model.clone()));
-            }
-            _ => {
+            Step::Flush => image.flush().unwrap(),
+            Step::Reopen => {
                 image.close().unwrap();
-                model.flush();
-                models.push((recorder.count(), model.clone()));
                 image = open();
             }
         }
+        model.flush();
+        models.push((recorder.count(), model.clone()));
     }
     image.close().unwrap();
     model.flush();
@@ -305,7 +326,8 @@ fn dynamic_disk_survives_a_power_cut_at_every_operation() {
     for round in 0..4 {
         let (fs, mut model) = fresh();
         let mut rng = Rng(round);
-        let run = work(&fs, "/d.vhdx", &mut model, &mut rng, 20);
+        let steps = random_steps(&mut rng, 20);
+        let run = work(&fs, "/d.vhdx", &mut model, &mut rng, &steps);
         check_run(&fs, "/d.vhdx", &run, &mut rng);
     }
 }
@@ -315,11 +337,63 @@ fn differencing_disk_survives_a_power_cut_at_every_operation() {
     for round in 10..14 {
         let (fs, mut model) = fresh();
         let mut rng = Rng(round);
-        work(&fs, "/d.vhdx", &mut model, &mut rng, 12);
+        let steps = random_steps(&mut rng, 12);
+        work(&fs, "/d.vhdx", &mut model, &mut rng, &steps);
         let options = ChildOptions::new(seed(1)).block_size(MIB);
         create_child_in(&fs, Path::new("/d.vhdx"), Path::new("/c.avhdx"), &options).unwrap().close().unwrap();
-        let run = work(&fs, "/c.avhdx", &mut model, &mut rng, 20);
+        let steps = random_steps(&mut rng, 20);
+        let run = work(&fs, "/c.avhdx", &mut model, &mut rng, &steps);
         check_run(&fs, "/c.avhdx", &run, &mut rng);
+    }
+}
+
+#[test]
+fn space_used_again_never_shows_what_was_there() {
+    let (fs, mut model) = fresh();
+    let mut rng = Rng(20);
+    let steps = [
+        Step::Write(0, MIB),
+        Step::Flush,
+        Step::Zero(0, MIB),
+        Step::Flush,
+        Step::Write(3 * MIB, 4096),
+        Step::Flush,
+    ];
+    let run = work(&fs, "/d.vhdx", &mut model, &mut rng, &steps);
+    for _ in 0..8 {
+        check_run(&fs, "/d.vhdx", &run, &mut rng);
+    }
+}
+
+#[test]
+fn an_entry_stays_in_the_log_until_its_changes_are_durable() {
+    let path = Path::new("/d.vhdx");
+    let fs = MemFs::new();
+    // Two pages of BAT, so that the later entry does not carry the changes of the earlier one.
+    let options = CreateOptions::vhdx(600 * MIB, seed(1)).block_size(MIB);
+    create_in(&fs, path, &options).unwrap().close().unwrap();
+    let before = copy_of(&*fs.open(path, false).unwrap());
+    let recorder = Arc::new(Recorder { now: before.clone(), ops: Mutex::default() });
+    fs.insert(path, Arc::<Recorder>::clone(&recorder));
+    let mut image = open_in(&fs, path, &OpenOptions::read_write(seed(3))).unwrap();
+    let places = [0, 550 * MIB, MIB, 551 * MIB];
+    let mut flushed = Vec::new();
+    for at in places {
+        image.write_at(at, &[0xAB; 512]).unwrap();
+        image.flush().unwrap();
+        flushed.push(recorder.count());
+    }
+    image.close().unwrap();
+    let ops = recorder.ops.lock().unwrap().clone();
+    let mut rng = Rng(21);
+    for _ in 0..8 {
+        cut_everywhere(&before, &ops, &mut rng, |count, file, when| {
+            fs.insert(path, Arc::new(file));
+            let image = open_in(&fs, path, &OpenOptions::read_only()).unwrap();
+            for (at, _) in places.iter().zip(&flushed).filter(|(_, from)| **from <= count) {
+                assert_eq!(read(&*image, *at, 512), [0xAB; 512], "{when}: {at}");
+            }
+        });
     }
 }
 
