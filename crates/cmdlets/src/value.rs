@@ -48,20 +48,25 @@ impl fmt::Display for PointName {
     }
 }
 
+/// The text in single quotes, if it is not a word by itself.
+fn quoted(text: &str) -> String {
+    let word = |c: char| c.is_ascii_alphanumeric() || "._-*?:/".contains(c);
+    if text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '*') && text.chars().all(word) {
+        return text.to_owned();
+    }
+    let inside = text.replace(['\'', '\u{2018}', '\u{2019}', '\u{201a}', '\u{201b}'], "''");
+    format!("'{inside}'")
+}
+
 impl fmt::Display for Value {
     /// As PowerShell reads it back.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let quoted =
-            |text: &str| match text.contains(|c: char| !(c.is_alphanumeric() || "._-*?:/".contains(c))) {
-                true => format!("'{}'", text.replace('\'', "''")),
-                false => text.to_owned(),
-            };
         match self {
             Self::Switch(value) | Self::Boolean(value) => write!(f, "${value}"),
             Self::Integer(value) => write!(f, "{value}"),
             Self::Text(text) => f.write_str(&quoted(text)),
             Self::Texts(texts) => {
-                let texts: Vec<_> = texts.iter().map(|t| quoted(t)).collect();
+                let texts: Vec<_> = texts.iter().map(|text| quoted(text)).collect();
                 f.write_str(&texts.join(","))
             }
             Self::Choice(name) => f.write_str(name),
