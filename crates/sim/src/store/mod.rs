@@ -17,10 +17,14 @@ use hvrsim_types::size::Bytes;
 use serde::{Deserialize, Serialize};
 
 mod extents;
+mod images;
 mod session;
 mod stamps;
 mod tally;
+#[cfg(test)]
+mod tests;
 
+pub use images::Images;
 pub use stamps::Stamps;
 
 /// The number of a guest's write, counted over the whole scenario from [`WriteNo::FIRST`].
@@ -148,6 +152,26 @@ pub struct ResyncCounts {
     pub blocks_done: u64,
     /// Candidate blocks in all.
     pub blocks_total: u64,
+}
+
+impl ResyncCounts {
+    /// Whether anything has been written into the target.
+    #[must_use]
+    pub const fn has_written(&self) -> bool {
+        self.sent_bytes > 0
+    }
+
+    /// Both counts together.
+    #[must_use]
+    pub const fn plus(self, more: Self) -> Self {
+        Self {
+            compared_bytes: self.compared_bytes + more.compared_bytes,
+            sent_bytes: self.sent_bytes + more.sent_bytes,
+            resent_bytes: self.resent_bytes + more.resent_bytes,
+            blocks_done: self.blocks_done + more.blocks_done,
+            blocks_total: self.blocks_total + more.blocks_total,
+        }
+    }
 }
 
 /// The first difference between two views.

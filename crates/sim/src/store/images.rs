@@ -1,0 +1,429 @@
+//! The store of real files: VHDX or raw images, change logs and undo logs in a run folder.
+//!
+//! Content comes from the write's number and place and is never all zeros, so that a cell is present
+//! exactly where it is not zero, and every figure is the one that the store of stamps gives. Content
+//! takes the way that it takes in the real system: through logs, undo logs and digests of what is read
+//! back from the files.
+//!
+//! ```text
+//! <run>/<host>/<machine>-disk0.vhdx            the base (.raw when raw was asked for)
+//!              <machine>-disk0-7.hrl           the 7th change log
+//!              <machine>-disk0-in-3.hrl        the 3rd log received
+//!              <machine>-disk0-20000000001.hru the undo log of a recovery point
+//!              <machine>-disk0-failover.avhdx  the failover disk (.raw over raw)
+//! ```
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+
+use hvrsim_resync::runs::{self, Run};
+use hvrsim_types::id::{CopyId, PointId, SessionId};
+use hvrsim_types::size::{Bytes, CELL};
+
+use super::session::Session;
+use super::{
+    BlockSet, Difference, DiskSpec, DiskStore, LogStats, Move, ResyncCounts, ResyncSpec, StoreResult, View,
+    Write, tally,
+};
+
+mod content;
+mod disk;
+mod files;
+mod log;
+mod side;
+mod undo;
+
+use content::CELL_BYTES;
+use disk::Disk;
+use files::Folder;
+use log::{LogFiles, Tracking};
+use side::Side;
+
+/// One copy's disks and logs.
+struct Copy {
+    disks: Vec<Disk>,
+    /// Oldest first, as the disks have them.
+    points: Vec<PointId>,
+    has_failover: bool,
+    tracking: Option<Tracking>,
+    /// Change logs made and logs received so far, which name the files.
+    logs_made: u64,
+    logs_received: u64,
+    received: VecDeque<LogFiles>,
+}
+
+impl Copy {
+    /// The place of a view's point.
+    fn place(&self, view: View) -> Option<usize> {
+        match view {
+            View::Live => None,
+            View::Point(point) => Some(self.place_of(point)),
+        }
+    }
+
+    fn place_of(&self, point: PointId) -> usize {
+        self.points.iter().position(|p| *p == point).expect("the recovery point exists")
+    }
+
+    fn tracking(&mut self) -> &mut Tracking {
+        self.tracking.as_mut().expect("tracking is on")
+    }
+
+    fn side(&self, view: View, key: [u8; 32]) -> Side<&[Disk]> {
+        Side { disks: &self.disks, point: self.place(view), key }
+    }
+
+    fn base(&mut self, key: [u8; 32]) -> Side<&mut [Disk]> {
+        assert!(!self.has_failover, "the target of a resynchronization has a failover disk");
+        Side { disks: &mut self.disks, point: None, key }
+    }
+
+    /// Adds what the guest sees in a run to the open log, as one write.
+    fn log_present(&mut self, disk: u8, run: Run) -> StoreResult<()> {
+        let mut content = vec![0; content::bytes(run)];
+        self.disks[usize::from(disk)].read(None, run, &mut content)?;
+        self.tracking().add(disk, run, &content)
+    }
+}
+
+/// The store that keeps content in files.
+pub struct Images {
+    folder: Folder,
+    /// The key of the digests of resynchronizations.
+    key: [u8; 32],
+    copies: BTreeMap<CopyId, Copy>,
+    sessions: BTreeMap<SessionId, Session<Vec<u8>>>,
+}
+
+impl Images {
+    /// A store in a run folder, with a folder for each host in it. Names stand in the order of the ids;
+    /// characters that do not fit a file name become `_`. The GUIDs in all files derive from `seed`.
+    ///
+    /// # Errors
+    /// [`StoreError::Folder`](super::StoreError::Folder) when a host's folder cannot be made.
+    pub fn new(run: PathBuf, hosts: &[String], machines: &[String], seed: u64) -> StoreResult<Self> {
+        let mut hasher = blake3::Hasher::new_derive_key("hvrsim resynchronization digests");
+        let key = *hasher.update(&seed.to_le_bytes()).finalize().as_bytes();
+        let folder = Folder::make(run, hosts, machines, seed)?;
+        Ok(Self { folder, key, copies: BTreeMap::new(), sessions: BTreeMap::new() })
+    }
+
+    /// Leaves all files clean, so that any tool opens them.
+    ///
+    /// # Errors
+    /// [`StoreError::Folder`](super::StoreError::Folder) when a file cannot be written.
+    pub fn finish(self) -> StoreResult<()> {
+        for mut copy in self.copies.into_values() {
+            if let Some(tracking) = &mut copy.tracking {
+                tracking.close()?;
+            }
+            copy.disks.into_iter().try_for_each(Disk::close)?;
+        }
+        Ok(())
+    }
+
+    fn copy(&self, id: CopyId) -> &Copy {
+        self.copies.get(&id).expect("the copy exists")
+    }
+
+    fn copy_mut(&mut self, id: CopyId) -> &mut Copy {
+        self.copies.get_mut(&id).expect("the copy exists")
+    }
+
+    fn session(&self, id: SessionId) -> &Session<Vec<u8>> {
+        self.sessions.get(&id).expect("the session exists")
+    }
+}
+
+#[cfg(test)]
+impl Images {
+    /// What the guest reads in a cell.
+    pub(super) fn cell(&self, copy: CopyId, disk: u8, cell: u64) -> Vec<u8> {
+        let mut out = vec![0; CELL_BYTES];
+        self.copy(copy).disks[usize::from(disk)].read(None, Run { start: cell, len: 1 }, &mut out).unwrap();
+        out
+    }
+
+    /// What it should read if this was the last write; 0: none was.
+    pub(super) fn expected_cell(&self, copy: CopyId, no: super::WriteNo, disk: u8, cell: u64) -> Vec<u8> {
+        let run = Run { start: cell, len: 1 };
+        let mut out = if no.0 == 0 { vec![0; CELL_BYTES] } else { content::cells(no, disk, run) };
+        let size = self.copy(copy).disks[usize::from(disk)].size();
+        out[usize::try_from(tally::bytes(run, size)).unwrap()..].fill(0);
+        out
+    }
+}
+
+impl DiskStore for Images {
+    fn create(&mut self, copy: CopyId, disks: &[DiskSpec]) -> StoreResult<()> {
+        let make = |(number, spec)| Disk::make(&self.folder, copy, number, spec);
+        let disks: StoreResult<Vec<Disk>> = (0..).zip(disks).map(make).collect();
+        let made = Copy {
+            disks: disks?,
+            points: Vec::new(),
+            has_failover: false,
+            tracking: None,
+            logs_made: 0,
+            logs_received: 0,
+            received: VecDeque::new(),
+        };
+        self.copies.insert(copy, made);
+        Ok(())
+    }
+
+    fn remove(&mut self, copy: CopyId) -> StoreResult<()> {
+        self.log_stop(copy)?;
+        self.log_forget_received(copy)?;
+        let copy = self.copies.remove(&copy).expect("the copy exists");
+        copy.disks.into_iter().try_for_each(Disk::remove)
+    }
+
+    fn sizes(&self, copy: CopyId) -> Vec<Bytes> {
+        self.copy(copy).disks.iter().map(|disk| Bytes(disk.size())).collect()
+    }
+
+    fn write(&mut self, copy: CopyId, write: &Write) -> StoreResult<()> {
+        let copy = self.copy_mut(copy);
+        let run = tally::cells(write.offset, write.len);
+        let content = content::cells(write.no, write.disk, run);
+        copy.disks[usize::from(write.disk)].write(run, &content)?;
+        match &mut copy.tracking {
+            Some(tracking) => tracking.add(write.disk, run, &content),
+            None => Ok(()),
+        }
+    }
+
+    fn log_start(&mut self, copy: CopyId) -> StoreResult<()> {
+        self.log_stop(copy)?;
+        let copy_id = copy;
+        let copy = self.copies.get_mut(&copy).expect("the copy exists");
+        let sizes = copy.disks.iter().map(Disk::size).collect();
+        copy.tracking = Some(Tracking::start(&self.folder, copy_id, sizes, copy.logs_made)?);
+        for number in 0..disk_number(copy.disks.len()) {
+            let covered = copy.disks[usize::from(number)].failover_cells();
+            for piece in tally::pieces(&covered) {
+                copy.log_present(number, piece)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn log_stop(&mut self, copy: CopyId) -> StoreResult<()> {
+        let copy = self.copy_mut(copy);
+        if let Some(tracking) = copy.tracking.take() {
+            copy.logs_made = tracking.remove()?;
+        }
+        Ok(())
+    }
+
+    fn log_is_on(&self, copy: CopyId) -> bool {
+        self.copy(copy).tracking.is_some()
+    }
+
+    fn log_pending(&self, copy: CopyId) -> u64 {
+        self.copy(copy).tracking.as_ref().map_or(0, Tracking::pending)
+    }
+
+    fn log_switch(&mut self, copy: CopyId) -> StoreResult<LogStats> {
+        let copy = self.copies.get_mut(&copy).expect("the copy exists");
+        copy.tracking().switch(&self.folder)
+    }
+
+    fn log_drop_oldest(&mut self, copy: CopyId) -> StoreResult<()> {
+        assert!(self.copy_mut(copy).tracking().drop_oldest()?, "there is a closed log");
+        Ok(())
+    }
+
+    fn log_deliver(&mut self, from: CopyId, to: CopyId) -> StoreResult<()> {
+        let log = self.copy(from).tracking.as_ref().and_then(Tracking::oldest);
+        let log = log.expect("there is a closed log").clone();
+        let count = self.copy(to).logs_received + 1;
+        let mut received = LogFiles::new();
+        for (disk, path) in log.iter().enumerate() {
+            let arrived = self.folder.path(to, &format!("disk{disk}-in-{count}.hrl"));
+            std::fs::copy(path, &arrived).map_err(files::host(&arrived))?;
+            received.push(arrived);
+        }
+        let to = self.copy_mut(to);
+        to.logs_received = count;
+        to.received.push_back(received);
+        Ok(())
+    }
+
+    fn log_apply(&mut self, copy: CopyId) -> StoreResult<()> {
+        let copy = self.copy_mut(copy);
+        let log = copy.received.pop_front().expect("a log was received");
+        for (path, disk) in log.iter().zip(&mut copy.disks) {
+            log::apply(path, disk)?;
+        }
+        log::remove(&log)
+    }
+
+    fn log_forget_received(&mut self, copy: CopyId) -> StoreResult<()> {
+        let received = std::mem::take(&mut self.copy_mut(copy).received);
+        received.iter().try_for_each(log::remove)
+    }
+
+    fn log_add(&mut self, copy: CopyId, blocks: &BlockSet) -> StoreResult<()> {
+        let copy = self.copy_mut(copy);
+        for &(number, block) in blocks {
+            let run = tally::block(block, copy.disks[usize::from(number)].size());
+            copy.log_present(number, run)?;
+        }
+        Ok(())
+    }
+
+    fn log_blocks(&self, copy: CopyId) -> BlockSet {
+        self.copy(copy).tracking.as_ref().map_or_else(BlockSet::new, Tracking::blocks)
+    }
+
+    fn point_take(&mut self, copy: CopyId, point: PointId) -> StoreResult<()> {
+        let copy = self.copies.get_mut(&copy).expect("the copy exists");
+        copy.points.push(point);
+        copy.disks.iter_mut().try_for_each(|disk| disk.take_point(&self.folder, point))
+    }
+
+    fn point_drop(&mut self, copy: CopyId, point: PointId) -> StoreResult<()> {
+        let copy = self.copies.get_mut(&copy).expect("the copy exists");
+        let at = copy.place_of(point);
+        copy.points.remove(at);
+        copy.disks.iter_mut().try_for_each(|disk| disk.drop_point(&self.folder, at))
+    }
+
+    fn point_rollback(&mut self, copy: CopyId, point: PointId) -> StoreResult<()> {
+        let copy = self.copies.get_mut(&copy).expect("the copy exists");
+        let at = copy.place_of(point);
+        copy.points.truncate(at);
+        copy.disks.iter_mut().try_for_each(|disk| disk.roll_back(&self.folder, at))
+    }
+
+    fn point_changes(&self, copy: CopyId, point: PointId) -> BlockSet {
+        let copy = self.copy(copy);
+        let at = copy.place_of(point);
+        let mut out = BlockSet::new();
+        for (number, disk) in (0..).zip(&copy.disks) {
+            for (run, _) in disk.changed(at).iter() {
+                out.extend(runs::each(&runs::blocks_of(&[run])).map(|block| (number, block)));
+            }
+        }
+        out
+    }
+
+    fn point_undo_bytes(&self, copy: CopyId, point: PointId) -> u64 {
+        let copy = self.copy(copy);
+        let at = copy.place_of(point);
+        copy.disks.iter().map(|disk| CELL * disk.changed(at).cells()).sum()
+    }
+
+    fn failover_create(&mut self, copy: CopyId, view: View) -> StoreResult<()> {
+        let copy = self.copies.get_mut(&copy).expect("the copy exists");
+        assert!(!copy.has_failover, "there is no failover disk yet");
+        let place = copy.place(view);
+        copy.has_failover = true;
+        copy.disks.iter_mut().try_for_each(|disk| disk.create_failover(&self.folder, place))
+    }
+
+    fn failover_discard(&mut self, copy: CopyId) -> StoreResult<()> {
+        let copy = self.copy_mut(copy);
+        copy.has_failover = false;
+        copy.disks.iter_mut().try_for_each(Disk::discard_failover)
+    }
+
+    fn failover_commit(&mut self, copy: CopyId) -> StoreResult<u64> {
+        let copy = self.copy_mut(copy);
+        copy.has_failover = false;
+        copy.points.clear();
+        copy.disks.iter_mut().map(|disk| Ok(CELL * disk.commit_failover()?)).sum()
+    }
+
+    fn has_failover(&self, copy: CopyId) -> bool {
+        self.copy(copy).has_failover
+    }
+
+    fn resync_open(&mut self, session: SessionId, spec: &ResyncSpec) -> StoreResult<()> {
+        let source = self.copy(spec.source).side(spec.view, self.key);
+        let opened = Session::open(spec, &source, &self.copy(spec.target).side(View::Live, self.key))?;
+        self.sessions.insert(session, opened);
+        Ok(())
+    }
+
+    fn resync_next(&mut self, session: SessionId) -> StoreResult<Option<Move>> {
+        Ok(self.session(session).next())
+    }
+
+    fn resync_deliver(&mut self, session: SessionId) -> StoreResult<()> {
+        let session = self.sessions.get_mut(&session).expect("the session exists");
+        if session.next().is_some_and(|message| message.to_target) {
+            let target = self.copies.get_mut(&session.to).expect("the target exists");
+            session.deliver_to_target(&mut target.base(self.key))
+        } else {
+            let (source, view) = session.from;
+            let source = self.copies.get(&source).expect("the source exists");
+            session.deliver_to_source(&source.side(view, self.key))
+        }
+    }
+
+    fn resync_interrupt(&mut self, session: SessionId) -> StoreResult<()> {
+        let session = self.sessions.get_mut(&session).expect("the session exists");
+        let (source, view) = session.from;
+        session.interrupt(&self.copies.get(&source).expect("the source exists").side(view, self.key));
+        Ok(())
+    }
+
+    fn resync_counts(&self, session: SessionId) -> ResyncCounts {
+        self.session(session).counts()
+    }
+
+    fn resync_close(&mut self, session: SessionId) -> StoreResult<()> {
+        self.sessions.remove(&session).expect("the session exists");
+        Ok(())
+    }
+
+    fn difference(&self, a: (CopyId, View), b: (CopyId, View)) -> StoreResult<Option<Difference>> {
+        let (a, b) = (self.copy(a.0).side(a.1, self.key), self.copy(b.0).side(b.1, self.key));
+        for number in 0..disk_number(a.disks.len().max(b.disks.len())) {
+            let at = usize::from(number);
+            let cell = match (a.disks.get(at), b.disks.get(at)) {
+                (Some(x), Some(y)) => {
+                    let sizes = (x.size() != y.size()).then(|| x.size().min(y.size()) / CELL);
+                    first_difference((x, a.point), (y, b.point))?.into_iter().chain(sizes).min()
+                }
+                _ => Some(0),
+            };
+            if let Some(cell) = cell {
+                return Ok(Some(Difference { disk: number, offset: cell * CELL }));
+            }
+        }
+        Ok(None)
+    }
+
+    fn present_bytes(&self, copy: CopyId) -> u64 {
+        self.copy(copy).disks.iter().map(|disk| CELL * disk.present_cells()).sum()
+    }
+}
+
+/// A number of disks, which a machine has few of.
+fn disk_number(disks: usize) -> u8 {
+    u8::try_from(disks).expect("at most 255 disks")
+}
+
+/// The first cell whose content differs.
+fn first_difference(a: (&Disk, Option<usize>), b: (&Disk, Option<usize>)) -> StoreResult<Option<u64>> {
+    let all = |disk: &Disk, point| match disk.cells() {
+        0 => Vec::new(),
+        len => disk.present(point, Run { start: 0, len }),
+    };
+    let present = runs::union(&all(a.0, a.1), &all(b.0, b.1));
+    let common = a.0.cells().min(b.0.cells());
+    for part in present.into_iter().flat_map(content::parts) {
+        let Some(part) = part.overlap(Run { start: 0, len: common }) else { return Ok(Some(common)) };
+        let (mut x, mut y) = (vec![0; content::bytes(part)], vec![0; content::bytes(part)]);
+        a.0.read(a.1, part, &mut x)?;
+        b.0.read(b.1, part, &mut y)?;
+        let cells = x.chunks_exact(CELL_BYTES).zip(y.chunks_exact(CELL_BYTES));
+        if let Some((_, cell)) = cells.zip(part.start..).find(|((x, y), _)| x != y) {
+            return Ok(Some(cell));
+        }
+    }
+    Ok(None)
+}

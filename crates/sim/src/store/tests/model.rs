@@ -1,0 +1,230 @@
+//! What the stores should do, told in the simplest way: a vector of write numbers for each disk, full
+//! copies for recovery points and failover disks.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use hvrsim_types::id::PointId;
+
+use crate::store::{BlockSet, Difference, LogStats, ResyncCounts, Write};
+
+/// Cells of a block.
+const BLOCK: usize = 16;
+
+pub type Content = Vec<Vec<u64>>;
+pub type Cell = (usize, usize);
+
+/// A logged write: disk, first cell, content, bytes.
+type Logged = (usize, usize, Vec<u64>, u64);
+
+/// A model of a copy.
+#[derive(Clone, Debug)]
+pub struct Copy {
+    pub sizes: Vec<u64>,
+    pub base: Content,
+    /// Each point with its content and the length of `history` when it was taken.
+    pub points: Vec<(PointId, Content, usize)>,
+    /// Cells of the base in the order in which they were overwritten.
+    history: Vec<Cell>,
+    /// What the guest sees through a failover disk, and which cells that disk has.
+    pub failover: Option<(Content, BTreeSet<Cell>)>,
+    /// The closed logs and the open one, if tracking is on.
+    pub logs: Option<Vec<Vec<Logged>>>,
+    pub received: VecDeque<Vec<Logged>>,
+}
+
+impl Copy {
+    pub fn new(sizes: Vec<u64>, used: u64) -> Self {
+        let cell = |n: u64| u64::from(n * 4096 < used);
+        let base = sizes.iter().map(|size| (0..size.div_ceil(4096)).map(cell).collect()).collect();
+        Self {
+            sizes,
+            base,
+            points: vec![],
+            history: vec![],
+            failover: None,
+            logs: None,
+            received: VecDeque::new(),
+        }
+    }
+
+    pub fn live(&self) -> &Content {
+        self.failover.as_ref().map_or(&self.base, |(view, _)| view)
+    }
+
+    pub fn view(&self, point: Option<usize>) -> &Content {
+        point.map_or(self.live(), |at| &self.points[at].1)
+    }
+
+    pub fn overwrite(&mut self, (disk, cell): Cell, value: u64) {
+        if let Some((_, own)) = &mut self.failover {
+            own.insert((disk, cell));
+        }
+        self.history.push((disk, cell));
+        self.base[disk][cell] = value;
+    }
+
+    pub fn write(&mut self, write: &Write) {
+        let disk = usize::from(write.disk);
+        let start = (write.offset / 4096) as usize;
+        let cells = write.len.div_ceil(4096) as usize;
+        for cell in start..start + cells {
+            match &mut self.failover {
+                Some((view, own)) => {
+                    view[disk][cell] = write.no.0;
+                    own.insert((disk, cell));
+                }
+                None => self.overwrite((disk, cell), write.no.0),
+            }
+        }
+        if let Some(logs) = &mut self.logs {
+            logs.last_mut().unwrap().push((disk, start, vec![write.no.0; cells], write.len));
+        }
+    }
+
+    pub fn bytes(&self, disk: usize, start: usize, cells: usize) -> u64 {
+        ((start + cells) as u64 * 4096).min(self.sizes[disk]) - start as u64 * 4096
+    }
+
+    fn log(&mut self, disk: usize, start: usize, cells: usize) {
+        let content = self.live()[disk][start..start + cells].to_vec();
+        let bytes = self.bytes(disk, start, cells);
+        self.logs.as_mut().unwrap().last_mut().unwrap().push((disk, start, content, bytes));
+    }
+
+    pub fn log_start(&mut self) {
+        self.logs = Some(vec![vec![]]);
+        let own: Vec<Cell> = self.failover.iter().flat_map(|(_, own)| own.iter().copied()).collect();
+        let mut at = 0;
+        while at < own.len() {
+            let (disk, start) = own[at];
+            let same = |n: usize| own.get(at + n) == Some(&(disk, start + n));
+            let len = (1..).find(|n| !same(*n) || (start + n) % BLOCK == 0).unwrap();
+            self.log(disk, start, len);
+            at += len;
+        }
+    }
+
+    pub fn stats(&self, log: &[Logged]) -> LogStats {
+        let mut stats = LogStats { writes: log.len() as u64, bytes: 0 };
+        for disk in 0..self.sizes.len() {
+            let writes = log.iter().filter(|write| write.0 == disk);
+            let data: u64 = writes.clone().map(|write| write.3).sum();
+            stats.bytes += 4096 + data + 4096 * (writes.count() as u64).div_ceil(127);
+        }
+        stats
+    }
+
+    pub fn pending(&self) -> u64 {
+        self.logs.iter().flatten().map(|log| self.stats(log).bytes).sum()
+    }
+
+    pub fn log_blocks(&self) -> BlockSet {
+        let writes = self.logs.iter().flatten().flatten();
+        let cells =
+            writes.flat_map(|(disk, start, content, _)| (0..content.len()).map(move |n| (*disk, start + n)));
+        blocks(cells)
+    }
+
+    pub fn log_add(&mut self, blocks: &BlockSet) {
+        for &(disk, block) in blocks {
+            let (disk, start) = (usize::from(disk), block as usize * BLOCK);
+            let len = BLOCK.min(self.base[disk].len() - start);
+            self.log(disk, start, len);
+        }
+    }
+
+    pub fn log_apply(&mut self) {
+        for (disk, start, content, _) in self.received.pop_front().unwrap() {
+            for (n, value) in content.into_iter().enumerate() {
+                self.overwrite((disk, start + n), value);
+            }
+        }
+    }
+
+    pub fn changed(&self, at: usize) -> BTreeSet<Cell> {
+        self.history[self.points[at].2..].iter().copied().collect()
+    }
+
+    pub fn take_point(&mut self, point: PointId) {
+        self.points.push((point, self.base.clone(), self.history.len()));
+    }
+
+    pub fn roll_back(&mut self, at: usize) {
+        let changed = self.changed(at);
+        if let Some((_, own)) = &mut self.failover {
+            own.extend(changed);
+        }
+        let (_, content, history) = self.points.swap_remove(at);
+        self.points.truncate(at);
+        self.history.truncate(history);
+        self.base = content;
+    }
+
+    pub fn create_failover(&mut self, point: Option<usize>) {
+        let own = point.map_or_else(BTreeSet::new, |at| self.changed(at));
+        self.failover = Some((self.view(point).clone(), own));
+    }
+
+    pub fn commit(&mut self) -> u64 {
+        let (view, own) = self.failover.take().unwrap();
+        self.base = view;
+        self.points.clear();
+        self.history.clear();
+        4096 * own.len() as u64
+    }
+
+    pub fn present(&self) -> u64 {
+        4096 * self.live().iter().flatten().filter(|value| **value != 0).count() as u64
+    }
+}
+
+/// The blocks of cells.
+pub fn blocks(cells: impl Iterator<Item = Cell>) -> BlockSet {
+    cells.map(|(disk, cell)| (disk as u8, (cell / BLOCK) as u64)).collect()
+}
+
+pub fn difference(a: &Content, b: &Content) -> Option<Difference> {
+    for (disk, (a, b)) in a.iter().zip(b).enumerate() {
+        if let Some(cell) = a.iter().zip(b).position(|(a, b)| a != b) {
+            return Some(Difference { disk: disk as u8, offset: cell as u64 * 4096 });
+        }
+    }
+    None
+}
+
+/// Makes the target's candidate blocks equal; what an undisturbed session counts.
+pub fn resync(
+    source: &Content,
+    target: &mut Copy,
+    candidates: Option<&BlockSet>,
+    full: bool,
+) -> ResyncCounts {
+    let mut counts = ResyncCounts::default();
+    for (disk, from) in source.iter().enumerate() {
+        for (block, from) in from.chunks(BLOCK).enumerate() {
+            let start = block * BLOCK;
+            let to = target.base[disk][start..start + from.len()].to_vec();
+            let candidate = candidates.is_none_or(|set| set.contains(&(disk as u8, block as u64)));
+            let here = from.iter().any(|value| *value != 0);
+            let there = to.iter().any(|value| *value != 0);
+            if !candidate {
+                continue;
+            }
+            counts.blocks_total += u64::from(candidates.is_some() || here || there);
+            let compare = here && there && !full;
+            if compare {
+                counts.compared_bytes += 4096 * from.len() as u64;
+            }
+            for (n, (from, to)) in from.iter().zip(&to).enumerate() {
+                if *from != 0 && (!compare || from != to) {
+                    counts.sent_bytes += 4096;
+                    target.overwrite((disk, start + n), *from);
+                } else if *from == 0 && *to != 0 {
+                    target.overwrite((disk, start + n), 0);
+                }
+            }
+        }
+    }
+    counts.blocks_done = counts.blocks_total;
+    counts
+}
