@@ -1,7 +1,6 @@
 //! From a text to a checked scenario, or to all that is wrong with it.
 
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::methods::Methods;
 use crate::model::Scenario;
 use crate::parse::Reader;
 use crate::source::Source;
@@ -20,11 +19,11 @@ pub struct Checked {
 ///
 /// Files are not touched: images are named by [`Scenario::images`].
 #[must_use]
-pub fn check(source: &Source, methods: &dyn Methods) -> Checked {
+pub fn check(source: &Source) -> Checked {
     let (root, mut diagnostics) = yaml::parse(source);
     let mut scenario = None;
     if let Some(root) = &root {
-        let mut reader = Reader::new(source, methods);
+        let mut reader = Reader::new(source);
         scenario = reader.scenario(root);
         diagnostics.append(&mut reader.diagnostics);
     }
@@ -41,7 +40,7 @@ pub fn check(source: &Source, methods: &dyn Methods) -> Checked {
 ///
 /// # Errors
 /// All that is wrong with it, at least one of [`Severity::Error`].
-pub fn load(source: &Source, methods: &dyn Methods) -> Result<Scenario, Vec<Diagnostic>> {
-    let checked = check(source, methods);
+pub fn load(source: &Source) -> Result<Scenario, Vec<Diagnostic>> {
+    let checked = check(source);
     checked.scenario.ok_or(checked.diagnostics)
 }

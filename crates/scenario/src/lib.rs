@@ -3,13 +3,11 @@
 //!
 //! * [`source`]: the text and places in it
 //! * [`model`]: a scenario with every word resolved to its typed value, each with its place
-//! * [`check`]: from a text to a scenario, or to all that is wrong with it
+//! * [`mod@check`]: from a text to a scenario, or to all that is wrong with it
 //! * [`diagnostic`]: one thing that is wrong, with the line shown and the nearest right name
-//! * [`methods`]: what the checks ask of those who know WMI methods
 
 pub mod check;
 pub mod diagnostic;
-pub mod methods;
 pub mod model;
 mod parse;
 pub mod source;

@@ -77,6 +77,7 @@ pub(crate) fn parse(source: &Source) -> (Option<Node>, Vec<Diagnostic>) {
         parser: Parser::new_from_str_with_options(&source.text, options()),
         anchors: BTreeMap::new(),
         nodes: 0,
+        depth: 0,
         diagnostics: Vec::new(),
     };
     let node = match reader.document() {
@@ -109,6 +110,7 @@ struct Tree<'s> {
     parser: Parser<'s, StrInput<'s>>,
     anchors: BTreeMap<usize, Node>,
     nodes: usize,
+    depth: usize,
     diagnostics: Vec<Diagnostic>,
 }
 
@@ -162,8 +164,8 @@ impl<'s> Tree<'s> {
         }
         let (anchor, node) = match event {
             Event::Scalar(text, style, anchor, _) => (anchor, scalar(&text, style, span)),
-            Event::SequenceStart(_, anchor, _) => (anchor, self.list(span)?),
-            Event::MappingStart(_, anchor, _) => (anchor, self.map(span)?),
+            Event::SequenceStart(_, anchor, _) => (anchor, self.inside(span, Self::list)?),
+            Event::MappingStart(_, anchor, _) => (anchor, self.inside(span, Self::map)?),
             Event::Alias(id) => (0, self.alias(id, place(span))?),
             _ => return self.fail(place(span), "a value was expected here", None),
         };
@@ -173,12 +175,26 @@ impl<'s> Tree<'s> {
         Ok(node)
     }
 
+    /// Reads a collection one level deeper.
+    fn inside(&mut self, span: Span, read: fn(&mut Self, Span) -> Step<Node>) -> Step<Node> {
+        if self.depth == MAX_DEPTH {
+            return self.fail(place(span), too_deep(), None);
+        }
+        self.depth += 1;
+        let node = read(self, span);
+        self.depth -= 1;
+        node
+    }
+
     fn alias(&mut self, id: usize, at: Place) -> Step<Node> {
         let Some(node) = self.anchors.get(&id) else {
             return self.fail(at, "an alias inside of what it names", None);
         };
         let node = node.clone();
         self.count(size(&node), at)?;
+        if self.depth + depth(&node) > MAX_DEPTH {
+            return self.fail(at, too_deep(), None);
+        }
         Ok(node)
     }
 
@@ -236,6 +252,18 @@ fn size(node: &Node) -> usize {
         Kind::List(items) => items.iter().map(size).sum(),
         Kind::Map(entries) => entries.iter().map(|(_, value)| size(value)).sum(),
     }
+}
+
+fn depth(node: &Node) -> usize {
+    match &node.kind {
+        Kind::Null | Kind::Scalar(..) => 0,
+        Kind::List(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+        Kind::Map(entries) => 1 + entries.iter().map(|(_, value)| depth(value)).max().unwrap_or(0),
+    }
+}
+
+fn too_deep() -> String {
+    format!("nested deeper than {MAX_DEPTH} levels: that is no scenario")
 }
 
 fn scalar(text: &str, style: ScalarStyle, span: Span) -> Node {
@@ -357,9 +385,7 @@ fn explain(error: &ScanError) -> (String, Option<&'static str>) {
         ErrorKind::UnknownAnchor => {
             words("no `&` of this name stands before", "define the anchor first, or write the value out")
         }
-        ErrorKind::RecursionLimitExceeded => {
-            (format!("nested deeper than {MAX_DEPTH} levels: that is no scenario"), None)
-        }
+        ErrorKind::RecursionLimitExceeded => (too_deep(), None),
         ErrorKind::SimpleKeyExpected | ErrorKind::InvalidSimpleKey => words(
             "a key without its `:`",
             "write `key: value`; lines of a longer text stand below `key: |`, indented",

@@ -2,41 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use hvrsim_scenario::methods::{CallProblem, Methods};
-use hvrsim_scenario::model::value::{Method, Parameter};
-use hvrsim_scenario::{At, Severity, Source, check};
-use hvrsim_types::near::nearest;
+use hvrsim_scenario::model::step::{Action, Fault};
+use hvrsim_scenario::model::value::PointRef;
+use hvrsim_scenario::{Severity, Source, check};
+use hvrsim_types::id::{HostId, JobId, VmId};
+use hvrsim_types::size::Rate;
+use hvrsim_types::state::Power;
+use hvrsim_types::time::{Instant, Span};
 use proptest::prelude::*;
-
-/// Knows a few methods: enough to see where their problems are shown.
-struct Few;
-
-const METHODS: &[&str] = &[
-    "CommitFailover",
-    "InitiateFailback",
-    "InitiateFailover",
-    "RequestReplicationStateChange",
-    "RequestStateChange",
-    "ReverseReplicationRelationship",
-    "RevertFailover",
-];
-
-impl Methods for Few {
-    fn check(&self, method: &Method, with: &[At<Parameter>]) -> Vec<CallProblem> {
-        let mut problems = Vec::new();
-        if !METHODS.contains(&method.name.as_str()) {
-            let message = format!("{} has no method `{}`", method.class, method.name);
-            let near = nearest(&method.name, METHODS.iter().copied());
-            let help = near.map(|near| format!("did you mean `{near}`?"));
-            problems.push(CallProblem { parameter: None, message, help });
-        }
-        for parameter in with.iter().filter(|parameter| parameter.name.starts_with(char::is_lowercase)) {
-            let message = format!("`{}` is not a parameter of {}", parameter.name, method.name);
-            problems.push(CallProblem { parameter: Some(parameter.name.clone()), message, help: None });
-        }
-        problems
-    }
-}
 
 fn folder(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -58,7 +31,7 @@ fn read(path: &Path) -> Source {
 }
 
 fn shown(source: &Source) -> String {
-    let diagnostics = check(source, &Few).diagnostics;
+    let diagnostics = check(source).diagnostics;
     let messages: Vec<String> = diagnostics.iter().map(|d| d.render(&source.text, false)).collect();
     messages.join("\n")
 }
@@ -93,6 +66,98 @@ fn shipped_scenarios_load_without_a_word() {
         let source = read(&path);
         assert_eq!(shown(&source), "", "{}", path.display());
     }
+}
+
+#[test]
+fn aliases_cannot_blow_up_a_file() {
+    let mut wide = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+    let mut deep = String::from("a0: &a0 x\n");
+    for n in 1..200 {
+        let last = n - 1;
+        wide += &format!("a{n}: &a{n} [{}]\n", vec![format!("*a{last}"); 10].join(", "));
+        deep += &format!("a{n}: &a{n} {}*a{last}{}\n", "[".repeat(40), "]".repeat(40));
+    }
+    let nested = "[".repeat(100_000);
+    for text in [wide, deep, nested] {
+        let shown = shown(&Source::new("bomb.yaml", text));
+        assert!(shown.contains("that is no scenario"), "{shown}");
+    }
+}
+
+#[test]
+fn a_scenario_is_read_into_typed_values() {
+    let source = read(&folder("../../scenarios/failback.yaml"));
+    let scenario = check(&source).scenario.expect("it has no errors");
+    assert_eq!(scenario.seed, 7);
+    let topology = &scenario.topology;
+    assert_eq!(topology.links[0].ends, (HostId(0), HostId(1)));
+    assert_eq!(topology.links[0].rate, Rate(2_500_000));
+    assert_eq!(topology.host(HostId(0)).disk_rate, Some(Rate(400 << 20)));
+    let vm = topology.vm(VmId(0));
+    assert_eq!((vm.name.as_str(), vm.host.value, vm.power), ("web01", HostId(0), Power::Running));
+    let Action::Run(run) = &scenario.steps[0].action else { panic!("the first step runs cmdlets") };
+    let places: Vec<_> = run.lines.iter().map(|line| line.text.place.of(&source.text)).collect();
+    assert_eq!(places, ["Stop-VM -Name web01", "Start-VMFailover -VMName web01 -Prepare -Confirm:$false"]);
+    for step in &scenario.steps {
+        assert_eq!(step.place.of(&source.text), step.action.word());
+    }
+}
+
+#[test]
+fn places_hold_with_windows_line_ends_and_a_byte_order_mark() {
+    for path in yaml_files(&folder("../../scenarios")) {
+        let text = read(&path).text.replace('\n', "\r\n");
+        let source = Source::new("windows.yaml", format!("\u{feff}{text}"));
+        let scenario = check(&source).scenario.expect("it has no errors");
+        for step in &scenario.steps {
+            assert_eq!(step.place.of(&source.text), step.action.word());
+            let Action::Run(run) = &step.action else { continue };
+            for line in &run.lines {
+                assert_eq!(line.text.place.of(&source.text), *line.text);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_key_is_read() {
+    let source = read(&folder("tests/every-key.yaml"));
+    assert_eq!(shown(&source), "");
+    let scenario = check(&source).scenario.expect("it has no errors");
+    assert_eq!(scenario.calendar.show(Instant::START), "2026-07-01 18:00:00");
+    assert!(scenario.profile.failback_staged && !scenario.profile.failback_points);
+    let images: Vec<_> = scenario.images().map(|image| image.value.as_str()).collect();
+    assert_eq!(images, ["images/data.vhdx"]);
+    let settings = &scenario.topology.vms[0].replica.as_ref().expect("it has a replica").settings;
+    assert_eq!((settings.frequency.interval_s(), settings.recovery_history), (30, 24));
+    assert_eq!(
+        (settings.auto_resync_start, settings.auto_resync_end),
+        (Span::minutes(1110), Span::minutes(360))
+    );
+    let cut = scenario.steps.iter().find_map(|step| match &step.action {
+        Action::Fault(Fault::LinkCut { link, span }) => Some((link.value, *span)),
+        _ => None,
+    });
+    assert_eq!(cut, Some(((HostId(0), HostId(1)), None)), "the ends stand as in the topology");
+    let Action::Invoke(cancel) = &scenario.steps[1].action else { panic!("the second step is a call") };
+    let values = cancel.values(|_| String::new(), |name| JobId(if name == "resync" { 7 } else { 0 }));
+    assert_eq!(values["Job"], hvrsim_wmi::Value::Text("7".to_owned()));
+    assert_eq!(values["RequestedState"], hvrsim_wmi::Value::Integer(4));
+}
+
+#[test]
+fn a_marked_point_is_put_into_its_line() {
+    let source = read(&folder("../../scenarios/revert-and-choose-another-point.yaml"));
+    let scenario = check(&source).scenario.expect("it has no errors");
+    let runs = scenario.steps.iter().filter_map(|step| match &step.action {
+        Action::Run(run) => Some(&run.lines),
+        _ => None,
+    });
+    let line = runs.flatten().find(|line| !line.points.is_empty()).expect("a line names a marked point");
+    assert_eq!(line.points[0].point.place.of(&source.text), "HV2/files@clean");
+    let marked = |point: &PointRef| format!("{:?}", point.which);
+    let command = format!("{:?}", line.command_with(marked).tokens);
+    assert!(command.contains(r#"Marked(\"clean\")"#), "{command}");
 }
 
 /// One edit of a text: where (scaled to its length), how many characters go, what comes.
@@ -141,7 +206,7 @@ proptest! {
         files.extend(yaml_files(&folder("tests/diagnostics")));
         let source = read(&files[which.index(files.len())]);
         let damaged = Source::new("damaged.yaml", edited(&source.text, &edits));
-        let checked = check(&damaged, &Few);
+        let checked = check(&damaged);
         prop_assert_eq!(checked.scenario.is_none(), checked.diagnostics.iter().any(|d| d.severity == Severity::Error));
         for diagnostic in checked.diagnostics {
             prop_assert!(diagnostic.render(&damaged.text, true).contains("damaged.yaml"));

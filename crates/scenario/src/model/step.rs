@@ -1,13 +1,16 @@
 //! What is done in a scenario, step by step.
 
+use std::collections::BTreeMap;
+
 use hvrsim_cmdlets::{CommandLine, Token};
 use hvrsim_types::code::ReturnCode;
-use hvrsim_types::id::{HostId, VmId};
+use hvrsim_types::id::{HostId, JobId, VmId};
 use hvrsim_types::size::Bytes;
 use hvrsim_types::time::Span;
+use hvrsim_wmi::table::Method;
 
 use super::expect::{CopyExpectation, Expectation, JobExpectation};
-use super::value::{Method, Parameter, PointRef};
+use super::value::{Parameter, PointRef, resolved};
 use crate::source::{At, Place};
 
 /// One step.
@@ -123,9 +126,7 @@ pub struct Invoke {
     /// The host that is asked.
     pub host: At<HostId>,
     /// The method.
-    pub method: At<Method>,
-    /// The instance that it is called on.
-    pub target: Target,
+    pub method: At<&'static Method>,
     /// `with`: parameters; the place is that of the name.
     pub with: Vec<At<Parameter>>,
     /// `returns`: the return code that must come.
@@ -136,15 +137,16 @@ pub struct Invoke {
     pub job: Option<At<String>>,
 }
 
-/// The instance that a method is called on.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Target {
-    /// The only one of its class on the host.
-    Service,
-    /// The host's copy of a machine (`vm`).
-    Vm(At<VmId>),
-    /// A job (`job`), by the name that an earlier step gave it.
-    Job(At<String>),
+impl Invoke {
+    /// The parameters as [`hvrsim_wmi::call`] takes them: `point` gives a recovery point's GUID, `job` a job's number on
+    /// the host.
+    pub fn values(
+        &self,
+        mut point: impl FnMut(&PointRef) -> String,
+        mut job: impl FnMut(&str) -> JobId,
+    ) -> BTreeMap<String, hvrsim_wmi::Value> {
+        resolved(&self.with, &mut point, &mut job)
+    }
 }
 
 /// A refusal that is expected. What is `None` may be anything.

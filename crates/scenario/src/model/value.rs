@@ -1,8 +1,9 @@
 //! Values that steps and expectations share: comparisons, recovery points, parameters of methods.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
-use hvrsim_types::id::CopyId;
+use hvrsim_types::id::{CopyId, JobId};
 
 use crate::source::At;
 
@@ -104,20 +105,6 @@ pub enum Content {
     Point(PointRef),
 }
 
-/// A method of a WMI class.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Method {
-    /// The class; `Msvm_ReplicationService` if none was written.
-    pub class: String,
-    /// The method.
-    pub name: String,
-}
-
-impl Method {
-    /// The class of a method written without one.
-    pub const DEFAULT_CLASS: &'static str = "Msvm_ReplicationService";
-}
-
 /// A parameter of a method, or a property of an embedded instance.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Parameter {
@@ -132,14 +119,51 @@ pub struct Parameter {
 pub enum Value {
     /// Nothing, `~` or `null`.
     Null,
-    /// A word, number or text; the method's signature says how to read it.
+    /// `true` or `false` without quotes.
+    Boolean(bool),
+    /// A whole number without quotes.
+    Integer(i64),
+    /// Any other text.
     Text(String),
     /// A recovery point.
     Point(PointRef),
+    /// A job, by the name that an earlier step gave it.
+    Job(String),
     /// An array.
     List(Vec<At<Value>>),
     /// An embedded instance.
     Instance(Vec<At<Parameter>>),
+}
+
+impl Value {
+    /// The value as a method takes it; `point` and `job` give the ids of what is known at run time only.
+    fn resolved(
+        &self,
+        point: &mut dyn FnMut(&PointRef) -> String,
+        job: &mut dyn FnMut(&str) -> JobId,
+    ) -> hvrsim_wmi::Value {
+        use hvrsim_wmi::Value as Wmi;
+        match self {
+            Self::Null => Wmi::Null,
+            Self::Boolean(value) => Wmi::Boolean(*value),
+            Self::Integer(number) => Wmi::Integer(*number),
+            Self::Text(text) => Wmi::Text(text.clone()),
+            Self::Point(named) => Wmi::Text(point(named)),
+            Self::Job(name) => Wmi::Text(job(name).0.to_string()),
+            Self::List(items) => Wmi::List(items.iter().map(|item| item.resolved(point, job)).collect()),
+            Self::Instance(properties) => Wmi::Map(resolved(properties, point, job)),
+        }
+    }
+}
+
+/// Parameters as a method takes them.
+pub(super) fn resolved(
+    parameters: &[At<Parameter>],
+    point: &mut dyn FnMut(&PointRef) -> String,
+    job: &mut dyn FnMut(&str) -> JobId,
+) -> BTreeMap<String, hvrsim_wmi::Value> {
+    let read = |given: &At<Parameter>| (given.value.name.clone(), given.value.value.resolved(point, job));
+    parameters.iter().map(read).collect()
 }
 
 #[cfg(test)]

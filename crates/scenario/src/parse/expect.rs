@@ -86,7 +86,7 @@ impl Reader<'_> {
         let sent = self.optional(fields, "sent", Self::bytes_comparison);
         let compared = self.optional(fields, "compared", Self::bytes_comparison);
         let resent = self.optional(fields, "resent", Self::bytes_comparison);
-        let error = self.optional(fields, "error", Self::code);
+        let error = self.optional(fields, "error", Self::number_of_code);
         Some(JobExpectation { job: job?, state, progress, sent, compared, resent, error })
     }
 

@@ -4,6 +4,7 @@
 mod cmdlet;
 mod expect;
 mod fields;
+mod method;
 mod step;
 mod topology;
 mod value;
@@ -13,7 +14,6 @@ use hvrsim_replica::profile::{Generation, Profile};
 use hvrsim_types::time::Calendar;
 
 use crate::diagnostic::Diagnostic;
-use crate::methods::Methods;
 use crate::model::Scenario;
 use crate::model::topology::Topology;
 use crate::source::{At, Place, Source};
@@ -33,7 +33,6 @@ pub(crate) struct Names {
 /// Reads nodes into the model and collects what is wrong.
 pub(crate) struct Reader<'a> {
     pub(crate) source: &'a Source,
-    pub(crate) methods: &'a dyn Methods,
     pub(crate) diagnostics: Vec<Diagnostic>,
     /// Names of hosts, machines and marks, known before what they name is read.
     pub(crate) names: Names,
@@ -48,10 +47,9 @@ pub(crate) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub(crate) fn new(source: &'a Source, methods: &'a dyn Methods) -> Self {
+    pub(crate) fn new(source: &'a Source) -> Self {
         Self {
             source,
-            methods,
             diagnostics: Vec::new(),
             names: Names::default(),
             topology: Topology::default(),

@@ -5,13 +5,12 @@ use hvrsim_types::code::ReturnCode;
 use hvrsim_types::id::HostId;
 use hvrsim_types::near::nearest;
 use hvrsim_types::size::{Bytes, CELL};
+use hvrsim_wmi::table::METHODS;
 
 use super::Reader;
 use super::fields::{Fields, listed, suggestion};
-use crate::model::step::{
-    Action, Condition, Fails, Fault, HostPower, Invoke, Mark, Repair, Run, Step, Target, Until, Write,
-};
-use crate::model::value::{Method, Parameter, Relation};
+use crate::model::step::{Action, Condition, Fails, Fault, HostPower, Mark, Repair, Run, Step, Until, Write};
+use crate::model::value::Relation;
 use crate::source::{At, Place};
 use crate::yaml::{Kind, Node, Style};
 
@@ -25,8 +24,6 @@ const COMPANIONS: &[(&str, &[&str])] = &[
     ("as", &["run", "invoke"]),
     ("with", &["invoke"]),
     ("returns", &["invoke"]),
-    ("vm", &["invoke"]),
-    ("job", &["invoke"]),
 ];
 
 impl Reader<'_> {
@@ -47,9 +44,17 @@ impl Reader<'_> {
             }
         }
         let node = fields.get(word)?;
-        let action = match word {
-            "run" => Action::Run(self.run(&fields, node)?),
-            "invoke" => Action::Invoke(self.invoke(&fields, node)?),
+        let action = self.action(word, &fields, node);
+        if action.is_none() {
+            self.keep_job_name(&fields);
+        }
+        Some(Step { place, name, action: action? })
+    }
+
+    fn action(&mut self, word: &str, fields: &Fields<'_>, node: &Node) -> Option<Action> {
+        Some(match word {
+            "run" => Action::Run(self.run(fields, node)?),
+            "invoke" => Action::Invoke(self.invoke(fields, node)?),
             "write" => Action::Write(self.write(node)?),
             "advance" => Action::Advance(self.span(node)?),
             "until" => Action::Until(self.until(node)?),
@@ -58,8 +63,15 @@ impl Reader<'_> {
             "expect" => Action::Expect(self.expect(node)?),
             "mark" => Action::Mark(self.mark(node)?),
             _ => Action::Note(self.text(node)?),
-        };
-        Some(Step { place, name, action })
+        })
+    }
+
+    /// A step that is wrong still gives its job a name: that later steps use it is not wrong, too.
+    fn keep_job_name(&mut self, fields: &Fields<'_>) {
+        let known = |node: &&Node| self.jobs.iter().any(|job| job.place == node.place);
+        if fields.get("as").filter(|node| !known(node)).is_some() {
+            self.new_job(fields);
+        }
     }
 
     /// The one key that says what the step does.
@@ -100,52 +112,7 @@ impl Reader<'_> {
         Some(Run { host, lines, fails, job })
     }
 
-    fn invoke(&mut self, fields: &Fields<'_>, node: &Node) -> Option<Invoke> {
-        let method = self.method(node);
-        let host = self.need(fields, "host").and_then(|n| self.host(n));
-        let with = self.optional(fields, "with", |r, n| r.parameters(n, "`with`"));
-        let returns = self.optional(fields, "returns", Self::code);
-        let fails = self.optional(fields, "fails", Self::fails);
-        let target = self.target(fields, method.as_ref());
-        let with = with.unwrap_or_default();
-        if let Some(method) = &method {
-            self.call(method, &with);
-        }
-        let job = self.new_job(fields);
-        Some(Invoke { host: host?, method: method?, target: target?, with, returns, fails, job })
-    }
-
-    fn call(&mut self, method: &At<Method>, with: &[At<Parameter>]) {
-        for problem in self.methods.check(method, with) {
-            let named = |name: &String| with.iter().find(|parameter| parameter.name == *name);
-            let place =
-                problem.parameter.as_ref().and_then(named).map_or(method.place, |parameter| parameter.place);
-            self.error(place, problem.message, problem.help);
-        }
-    }
-
-    fn target(&mut self, fields: &Fields<'_>, method: Option<&At<Method>>) -> Option<Target> {
-        let class = method.map_or("", |method| method.class.as_str());
-        let needed = match class.to_ascii_lowercase().as_str() {
-            "msvm_computersystem" => Some("vm"),
-            "msvm_concretejob" => Some("job"),
-            _ => None,
-        };
-        for key in ["vm", "job"] {
-            if let Some(key) = fields.key(key).filter(|key| needed != Some(key.text.as_str())) {
-                let help = "`vm` goes with Msvm_ComputerSystem, `job` with Msvm_ConcreteJob";
-                let message = format!("a method of this class is not called on a `{}`", key.text);
-                self.error(key.place, message, Some(help.to_owned()));
-            }
-        }
-        match needed {
-            Some("vm") => self.need(fields, "vm").and_then(|n| self.vm(n)).map(Target::Vm),
-            Some(_) => self.need(fields, "job").and_then(|n| self.known_job(n)).map(Target::Job),
-            None => Some(Target::Service),
-        }
-    }
-
-    fn fails(&mut self, node: &Node) -> Option<Fails> {
+    pub(super) fn fails(&mut self, node: &Node) -> Option<Fails> {
         let fields = self.fields(node, "`fails`", &["rule", "code", "id", "message"])?;
         if fields.keys().next().is_none() {
             self.error(
@@ -157,7 +124,7 @@ impl Reader<'_> {
         Some(Fails {
             place: fields.place,
             rule: self.optional(&fields, "rule", Self::rule),
-            code: self.optional(&fields, "code", Self::code),
+            code: self.optional(&fields, "code", Self::number_of_code),
             id: self.optional(&fields, "id", Self::text),
             message: self.optional(&fields, "message", Self::text),
         })
@@ -177,16 +144,19 @@ impl Reader<'_> {
         None
     }
 
-    /// A published return code.
-    pub(super) fn code(&mut self, node: &Node) -> Option<At<ReturnCode>> {
-        let codes: Vec<String> = ReturnCode::ALL.iter().map(|code| code.0.to_string()).collect();
+    /// The number of a return code: a published one of the replication service, or one of another class.
+    pub(super) fn number_of_code(&mut self, node: &Node) -> Option<At<ReturnCode>> {
+        let all = METHODS.iter().flat_map(|method| method.returns).chain(ReturnCode::ALL);
+        let mut codes: Vec<String> = all.map(|code| code.0.to_string()).collect();
+        codes.sort_unstable();
+        codes.dedup();
         let names: Vec<&str> = codes.iter().map(String::as_str).collect();
-        let read = |text: &str| ReturnCode::ALL.iter().copied().find(|code| code.0.to_string() == text);
+        let read = |text: &str| names.contains(&text).then(|| text.parse().ok().map(ReturnCode)).flatten();
         self.named(node, "a published return code", &names, read)
     }
 
     /// `as`: a new name for a job.
-    fn new_job(&mut self, fields: &Fields<'_>) -> Option<At<String>> {
+    pub(super) fn new_job(&mut self, fields: &Fields<'_>) -> Option<At<String>> {
         let job = fields.get("as").and_then(|node| self.name(node))?;
         if let Some(first) = self.jobs.iter().find(|known| known.value == job.value) {
             let help = Some(format!("it was given in line {}", first.place.line));

@@ -4,7 +4,7 @@ use hvrsim_types::id::{CopyId, HostId, VmId};
 
 use super::Reader;
 use super::fields::suggestion;
-use crate::model::value::{Content, Method, Parameter, PointRef, Value, WhichPoint};
+use crate::model::value::{Content, Parameter, PointRef, Value, WhichPoint};
 use crate::source::{At, Place};
 use crate::yaml::{Key, Kind, Node, Style};
 
@@ -79,18 +79,6 @@ impl Reader<'_> {
         Some(At::new(content, node.place))
     }
 
-    pub(super) fn method(&mut self, node: &Node) -> Option<At<Method>> {
-        let text = self.scalar(node, "a method such as Msvm_ReplicationService.InitiateFailback")?;
-        let (class, name) = text.split_once('.').unwrap_or((Method::DEFAULT_CLASS, text));
-        let word =
-            |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        if !word(class) || !word(name) {
-            self.error(node.place, format!("`{text}` is not a method: write Class.Method"), None);
-            return None;
-        }
-        Some(At::new(Method { class: class.to_owned(), name: name.to_owned() }, node.place))
-    }
-
     /// Parameters, or the properties of an instance.
     pub(super) fn parameters(&mut self, node: &Node, what: &str) -> Option<Vec<At<Parameter>>> {
         let entries = self.entries(node, what)?;
@@ -104,11 +92,17 @@ impl Reader<'_> {
     fn value(&mut self, node: &Node) -> Option<At<Value>> {
         let value = match &node.kind {
             Kind::Null => Value::Null,
-            Kind::Scalar(text, _) => match text.rsplit_once('@') {
+            Kind::Scalar(text, Style::Plain) if text == "true" || text == "false" => {
+                Value::Boolean(text == "true")
+            }
+            Kind::Scalar(text, style) => match text.rsplit_once('@') {
                 Some((copy, which)) if copy.contains('/') => {
                     Value::Point(self.point_of(copy, which, node.place)?)
                 }
-                _ => Value::Text(text.clone()),
+                _ => match text.parse() {
+                    Ok(number) if *style == Style::Plain => Value::Integer(number),
+                    _ => Value::Text(text.clone()),
+                },
             },
             Kind::List(items) => {
                 let read: Vec<Option<At<Value>>> = items.iter().map(|item| self.value(item)).collect();
