@@ -236,8 +236,6 @@ pub struct Facts {
     pub pending_bytes: u64,
     /// The copy's session has written a block into its target.
     pub session_wrote: bool,
-    /// Bytes that a failover to this copy's chosen point has to undo or a merge has to move.
-    pub job_bytes: u64,
 }
 
 /// A condition on this copy, or (only for the reader) on the other side.

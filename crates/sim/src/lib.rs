@@ -1,4 +1,25 @@
-//! The simulated world: it carries out what the life cycle asks for.
+//! The simulated world: hosts with power, machines, guests that write, links that share their bandwidth,
+//! a virtual clock and an event queue. It carries out what the life cycle (`hvrsim-replica`) asks for, on
+//! one of two stores of disks, and writes everything down in one trace.
+//!
+//! * [`sim`]: the simulator; [`world`]: its state
+//! * [`store`]: disks, as numbers of writes or as real images
+//! * [`ledger`]: which content every copy has, and what is lost
+//! * [`link`], [`guest`]: links and guests
+//! * [`trace`]: records and the digest
+//! * [`look`]: what clients see
 
+mod effect;
+pub mod guest;
+mod incident;
+pub mod ledger;
+pub mod link;
 pub mod look;
+mod looking;
+pub mod sim;
 pub mod store;
+pub mod trace;
+pub mod world;
+
+pub use look::Look;
+pub use sim::Sim;

@@ -111,6 +111,7 @@ impl Work<'_> {
         settings: Settings,
     ) {
         self.leave_primary();
+        self.effect(Effect::RememberUnsent { known: true });
         self.drop_points();
         self.copy.was_primary = true;
         self.copy.swap = Some(swap);
@@ -255,6 +256,7 @@ impl Work<'_> {
         }
         let epoch = envelope.epoch;
         self.leave_primary();
+        self.effect(Effect::RememberUnsent { known: true });
         self.drop_points();
         self.copy.was_primary = true;
         self.copy.swap = Some(swap);

@@ -1,0 +1,566 @@
+//! Carries out what the life cycle asks for: messages, timers, disks, sessions.
+
+use hvrsim_replica::exchange::{Effect, Input, Log, Output, Request, Scope, SessionSpec};
+use hvrsim_types::id::{CopyId, HostId, PointId, SessionId, VmId};
+use hvrsim_types::state::Power;
+use hvrsim_types::time::Span;
+
+use crate::link::FlowId;
+use crate::sim::{Sim, new_machine};
+use crate::store::{Candidates, DiskSpec, DiskStore, Initial, ResyncCounts, ResyncSpec, StoreResult, View};
+use crate::trace::{Finding, What};
+use crate::world::{
+    CONNECT_TIMEOUT, DiskWork, Event, Flow, LinkId, Load, MESSAGE_BYTES, Message, PointInfo, Session,
+};
+
+type Follows = StoreResult<Option<(CopyId, Input)>>;
+
+impl<D: DiskStore> Sim<D> {
+    /// Carries out one output; an input that follows at once is returned.
+    pub(crate) fn output(&mut self, host: HostId, output: Output) -> Follows {
+        match output {
+            Output::Effect(vm, effect) => return self.effect(CopyId { host, vm }, &effect),
+            Output::Request(to, envelope) => {
+                self.world.exchanges.insert(envelope.exchange, (host, to, envelope.vm));
+                let bytes = match &envelope.body {
+                    Request::Delta { log, .. } => log.bytes + MESSAGE_BYTES,
+                    _ => MESSAGE_BYTES,
+                };
+                self.send(host, to, bytes, Message::Request(to, envelope));
+            }
+            Output::Reply(to, envelope) => self.send(host, to, MESSAGE_BYTES, Message::Reply(to, envelope)),
+            Output::SetTimer(vm, kind, at) => self.world.set_timer(CopyId { host, vm }, kind, at),
+            Output::CancelTimer(vm, kind) => self.world.cancel_timer(CopyId { host, vm }, kind),
+            Output::Note(vm, note) => self.record(Some(host), Some(vm), What::Note(note)),
+        }
+        Ok(None)
+    }
+
+    // Messages.
+
+    fn send(&mut self, from: HostId, to: HostId, bytes: u64, message: Message) {
+        match self.world.reachable(from, to) {
+            Some(link) => self.start_flow(link, from, to, bytes, Load::Message(message)),
+            None => self.message_lost(&message),
+        }
+    }
+
+    /// The requester notices after the time-out; a lost answer is noticed by it, too.
+    fn message_lost(&mut self, message: &Message) {
+        let exchange = match message {
+            Message::Request(_, envelope) => envelope.exchange,
+            Message::Reply(_, envelope) => envelope.exchange,
+        };
+        let Some((requester, _, vm)) = self.world.exchanges.remove(&exchange) else { return };
+        let boot = self.world.host(requester).boot;
+        self.world.after(CONNECT_TIMEOUT, Event::Broken { to: requester, boot, vm, exchange });
+    }
+
+    fn start_flow(&mut self, link: LinkId, from: HostId, to: HostId, bytes: u64, load: Load) {
+        self.world.sequence += 1;
+        let id = FlowId(self.world.sequence);
+        self.world.flows.insert(id, Flow { link, from, to, load });
+        let now = self.world.now;
+        self.world.links[usize::from(link)].start(now, from, id, bytes);
+        self.watch_flows(link);
+    }
+
+    fn watch_flows(&mut self, link: LinkId) {
+        let state = &self.world.links[usize::from(link)];
+        let version = state.version;
+        if let Some(at) = state.next_end() {
+            self.world.at(at, Event::Flows { link, version });
+        }
+    }
+
+    pub(crate) fn flows_ended(&mut self, link: LinkId, version: u64) -> StoreResult<()> {
+        if self.world.links[usize::from(link)].version != version {
+            return Ok(());
+        }
+        let now = self.world.now;
+        let through = self.world.links[usize::from(link)].ended(now);
+        let latency = self.world.links[usize::from(link)].latency;
+        for id in through {
+            let Some(flow) = self.world.flows.remove(&id) else { continue };
+            let event = match flow.load {
+                Load::Message(message) => Event::Arrive(message),
+                Load::Session(session, version) => Event::SessionArrived { session, version },
+            };
+            self.world.after(latency, event);
+        }
+        self.watch_flows(link);
+        Ok(())
+    }
+
+    pub(crate) fn arrived(&mut self, message: Message) -> StoreResult<()> {
+        match message {
+            Message::Request(to, envelope) => {
+                let known = self.world.exchanges.get(&envelope.exchange).copied();
+                let Some((from, _, vm)) = known else { return Ok(()) };
+                if self.world.reachable(from, to).is_none() {
+                    self.message_lost(&Message::Request(to, envelope));
+                    return Ok(());
+                }
+                self.input(CopyId { host: to, vm }, Input::Request(envelope))
+            }
+            Message::Reply(to, envelope) => {
+                let from = envelope.from;
+                if self.world.reachable(from, to).is_none() {
+                    self.message_lost(&Message::Reply(to, envelope));
+                    return Ok(());
+                }
+                if self.world.exchanges.remove(&envelope.exchange).is_none() {
+                    return Ok(());
+                }
+                self.input(CopyId { host: to, vm: envelope.vm }, Input::Reply(envelope))
+            }
+        }
+    }
+
+    /// What is on its way over a link, or to or from a host, is lost.
+    pub(crate) fn drop_flows(&mut self, dead: impl Fn(&Flow) -> bool) -> StoreResult<()> {
+        let ids: Vec<FlowId> =
+            self.world.flows.iter().filter(|(_, flow)| dead(flow)).map(|(id, _)| *id).collect();
+        let now = self.world.now;
+        for index in 0..self.world.links.len() {
+            let link = LinkId::try_from(index).unwrap_or(LinkId::MAX);
+            self.world.links[index].abort(now, |id| ids.contains(&id));
+            self.watch_flows(link);
+        }
+        for id in ids {
+            match self.world.flows.remove(&id).map(|flow| flow.load) {
+                Some(Load::Message(message)) => self.message_lost(&message),
+                Some(Load::Session(session, _)) => self.break_session(session)?,
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// How long a host's disks take for so many bytes.
+    fn disk_time(&self, host: HostId, bytes: u64) -> Span {
+        Span::of_transfer(bytes, self.world.host(host).disk_rate.0)
+    }
+
+    fn disk_work(&mut self, copy: CopyId, bytes: u64, work: DiskWork) {
+        let boot = self.world.host(copy.host).boot;
+        let span = self.disk_time(copy.host, bytes);
+        self.world.after(span, Event::Done { copy, boot, work });
+    }
+
+    // Effects.
+
+    fn effect(&mut self, copy: CopyId, effect: &Effect) -> Follows {
+        match *effect {
+            Effect::Power(power) => self.set_power(copy, power)?,
+            Effect::Checkpoints { add } => {
+                if let Some(machine) = self.world.machine_mut(copy) {
+                    machine.checkpoints = if add { machine.checkpoints + 1 } else { 0 };
+                }
+            }
+            Effect::CreateCopy { like } => self.create_copy(copy, like)?,
+            Effect::LogStart => self.store.log_start(copy)?,
+            Effect::LogStop => {
+                self.store.log_stop(copy)?;
+                self.with(copy, |m| m.content.closed.clear());
+            }
+            Effect::SwitchLog => {
+                let stats = self.store.log_switch(copy)?;
+                self.with(copy, |m| m.content.closed.push_back(m.content.live));
+                return Ok(Some((copy, Input::LogSwitched(stats.bytes))));
+            }
+            Effect::DropSentLog => {
+                self.store.log_drop_oldest(copy)?;
+                self.with(copy, |m| {
+                    m.content.closed.pop_front();
+                });
+            }
+            Effect::StoreLog { from } => self.store_log(copy, from)?,
+            Effect::ApplyLog(log) => self.disk_work(copy, log.bytes, DiskWork::Apply(log)),
+            Effect::ForgetReceived => {
+                self.store.log_forget_received(copy)?;
+                self.with(copy, |m| m.content.received.clear());
+            }
+            Effect::RememberUnsent { known } => {
+                let blocks = known.then(|| self.store.log_blocks(copy));
+                self.with(copy, |m| m.unsent = blocks);
+                self.tell_unsent(copy);
+            }
+            Effect::TakePoint(point) => self.take_point(copy, point)?,
+            Effect::DropPoint(point) => self.store.point_drop(copy, point)?,
+            Effect::Rollback(point) => self.rollback(copy, point)?,
+            Effect::FailoverDisk { view } => {
+                let bytes = view.map_or(0, |point| self.store.point_undo_bytes(copy, point));
+                self.disk_work(copy, bytes, DiskWork::FailoverDisk(view));
+            }
+            Effect::DiscardFailover => self.discard_failover(copy)?,
+            Effect::CommitFailover => {
+                let bytes =
+                    if self.store.has_failover(copy) { self.store.failover_commit(copy)? } else { 0 };
+                self.with(copy, |m| m.content.base = m.content.live);
+                self.disk_work(copy, bytes, DiskWork::Merge);
+            }
+            Effect::MergeResync => self.disk_work(copy, 0, DiskWork::Merge),
+            Effect::OpenSession(id, spec) => self.open_session(copy, id, spec)?,
+            Effect::RunSession(id) => return self.run_session(id),
+            Effect::PauseSession(id) => self.pause_session(id)?,
+            Effect::CloseSession(id) => self.close_session(id, false)?,
+            Effect::LogAddChanges { of, since } => {
+                let changes = self.store.point_changes(CopyId { host: of, vm: copy.vm }, since);
+                self.store.log_add(copy, &changes)?;
+            }
+        }
+        Ok(None)
+    }
+
+    fn with(&mut self, copy: CopyId, change: impl FnOnce(&mut crate::world::Machine)) {
+        if let Some(machine) = self.world.machine_mut(copy) {
+            change(machine);
+        }
+    }
+
+    pub(crate) fn set_power(&mut self, copy: CopyId, power: Power) -> StoreResult<()> {
+        self.write_guest(copy)?;
+        self.with(copy, |m| m.power = power);
+        self.record(Some(copy.host), Some(copy.vm), What::Power(power));
+        if power == Power::Running {
+            self.look_for_trouble(copy);
+        }
+        Ok(())
+    }
+
+    fn look_for_trouble(&mut self, copy: CopyId) {
+        let elsewhere = self.world.copies().any(|other| {
+            other.vm == copy.vm
+                && other.host != copy.host
+                && self.world.machine(other).is_some_and(|m| m.power == Power::Running)
+        });
+        let inconsistent =
+            self.world.host(copy.host).service.copies.get(&copy.vm).is_some_and(|c| c.inconsistent);
+        let found = [(elsewhere, Finding::SplitBrain), (inconsistent, Finding::StartedInconsistent)];
+        for (_, finding) in found.into_iter().filter(|(there, _)| *there) {
+            self.world.findings.push((self.world.now, copy.host, copy.vm, finding));
+            self.record(Some(copy.host), Some(copy.vm), What::Finding(finding));
+        }
+    }
+
+    fn create_copy(&mut self, copy: CopyId, like: HostId) -> StoreResult<()> {
+        let sizes = self.store.sizes(CopyId { host: like, vm: copy.vm });
+        let formats = self.world.vm(copy.vm).disks.iter().map(|d| d.format);
+        let blank = |(size, format)| DiskSpec { size, format, initial: Initial::Blank };
+        let disks: Vec<DiskSpec> = sizes.into_iter().zip(formats).map(blank).collect();
+        self.store.create(copy, &disks)?;
+        // Empty disks are no content of the machine; nothing is read from them before a session filled them.
+        let content = self.world.ledger.begin(copy.vm);
+        let mut machine = new_machine(content);
+        machine.mixed = true;
+        self.world.host_mut(copy.host).machines.insert(copy.vm, machine);
+        Ok(())
+    }
+
+    fn store_log(&mut self, copy: CopyId, from: HostId) -> StoreResult<()> {
+        let sender = CopyId { host: from, vm: copy.vm };
+        self.store.log_deliver(sender, copy)?;
+        let content = self.world.machine(sender).and_then(|m| m.content.closed.front().copied());
+        if let Some(content) = content {
+            self.with(copy, |m| m.content.received.push_back(content));
+        }
+        Ok(())
+    }
+
+    fn take_point(&mut self, copy: CopyId, point: PointId) -> StoreResult<()> {
+        self.store.point_take(copy, point)?;
+        if let Some(content) = self.world.machine(copy).map(|m| m.content.base) {
+            self.world.points.insert(point, PointInfo { vm: copy.vm, content });
+        }
+        Ok(())
+    }
+
+    fn rollback(&mut self, copy: CopyId, point: PointId) -> StoreResult<()> {
+        self.break_sessions_into(copy)?;
+        self.store.point_rollback(copy, point)?;
+        if let Some(content) = self.world.points.get(&point).map(|p| p.content) {
+            self.with(copy, |m| {
+                m.content.set(content);
+                m.mixed = false;
+            });
+        }
+        Ok(())
+    }
+
+    fn discard_failover(&mut self, copy: CopyId) -> StoreResult<()> {
+        if !self.store.has_failover(copy) {
+            return Ok(());
+        }
+        let dropped =
+            self.world.machine(copy).map(|m| self.world.ledger.lost(m.content.live, m.content.base));
+        self.store.failover_discard(copy)?;
+        self.with(copy, |m| m.content.live = m.content.base);
+        self.tell_lost(copy, dropped.unwrap_or_default());
+        Ok(())
+    }
+
+    pub(crate) fn disk_work_done(&mut self, copy: CopyId, boot: u32, work: DiskWork) -> StoreResult<()> {
+        let host = self.world.host(copy.host);
+        if !host.up || host.boot != boot {
+            return Ok(());
+        }
+        match work {
+            DiskWork::Apply(log) => self.apply(copy, log),
+            DiskWork::FailoverDisk(view) => self.failover_ready(copy, view),
+            DiskWork::Merge => self.input(copy, Input::Merged),
+        }
+    }
+
+    fn apply(&mut self, copy: CopyId, log: Log) -> StoreResult<()> {
+        // Logs that were dropped meanwhile are not applied.
+        let waiting = self.world.host(copy.host).service.copies.get(&copy.vm);
+        if waiting.and_then(|c| c.received.front()) != Some(&log) {
+            return Ok(());
+        }
+        self.store.log_apply(copy)?;
+        self.with(copy, |m| {
+            if let Some(content) = m.content.received.pop_front() {
+                m.content.set(content);
+                m.mixed = false;
+            }
+        });
+        self.input(copy, Input::LogApplied)
+    }
+
+    fn failover_ready(&mut self, copy: CopyId, point: Option<PointId>) -> StoreResult<()> {
+        use hvrsim_types::state::ReplicationState;
+        let state =
+            self.world.host(copy.host).service.copies.get(&copy.vm).map(hvrsim_replica::copy::Copy::state);
+        if state != Some(ReplicationState::FailoverInProgress) {
+            return Ok(());
+        }
+        let view = point.map_or(View::Live, View::Point);
+        self.store.failover_create(copy, view)?;
+        let content = point.and_then(|p| self.world.points.get(&p)).map(|p| p.content);
+        self.with(copy, |m| m.content.live = content.unwrap_or(m.content.base));
+        self.input(copy, Input::FailoverReady)?;
+        self.tell_failed_over(copy);
+        Ok(())
+    }
+
+    // Losses.
+
+    fn tell_lost(&mut self, copy: CopyId, losses: Vec<crate::ledger::Loss>) {
+        if !losses.is_empty() {
+            self.record(Some(copy.host), Some(copy.vm), What::Lost(losses));
+        }
+    }
+
+    fn other_copy(&self, copy: CopyId) -> Option<CopyId> {
+        let peer = self.world.host(copy.host).service.copies.get(&copy.vm)?.peer?;
+        let other = CopyId { host: peer, vm: copy.vm };
+        self.world.machine(other).is_some().then_some(other)
+    }
+
+    /// What `whole` has and `kept` has not.
+    fn tell_difference(&mut self, at: CopyId, whole: CopyId, kept: CopyId) {
+        let content = |copy| self.world.machine(copy).filter(|m| !m.mixed).map(|m| m.content.live);
+        if let (Some(whole), Some(kept)) = (content(whole), content(kept)) {
+            let losses = self.world.ledger.lost(whole, kept);
+            self.tell_lost(at, losses);
+        }
+    }
+
+    /// What the primary wrote and the failed-over copy has not.
+    fn tell_failed_over(&mut self, copy: CopyId) {
+        if let Some(primary) = self.other_copy(copy) {
+            self.tell_difference(copy, primary, copy);
+        }
+    }
+
+    /// What a former primary wrote and the other side never got.
+    fn tell_unsent(&mut self, copy: CopyId) {
+        if let Some(other) = self.other_copy(copy) {
+            self.tell_difference(copy, copy, other);
+        }
+    }
+
+    // Sessions.
+
+    fn open_session(&mut self, leader: CopyId, id: SessionId, spec: SessionSpec) -> StoreResult<()> {
+        let source = CopyId { host: spec.source, vm: leader.vm };
+        let target = CopyId { host: spec.target, vm: leader.vm };
+        let view = spec.view.map_or(View::Live, View::Point);
+        let candidates = self.candidates(source, target, spec);
+        self.store.resync_open(id, &ResyncSpec { source, view, target, candidates, full: spec.full })?;
+        let live = self.world.machine(source).map(|m| m.content.live);
+        let point = spec.view.and_then(|p| self.world.points.get(&p)).map(|p| p.content);
+        if let Some(brings) = point.or(live) {
+            let session = Session { leader, spec, brings, running: false, version: 0 };
+            self.world.sessions.insert(id, session);
+        }
+        Ok(())
+    }
+
+    fn candidates(&self, source: CopyId, target: CopyId, spec: SessionSpec) -> Candidates {
+        match (spec.scope, spec.view) {
+            (Scope::Since(point), _) => Candidates::Tracked(self.store.point_changes(source, point)),
+            (Scope::Diverged, Some(point)) => {
+                let unsent = self.world.machine(target).and_then(|m| m.unsent.clone());
+                match unsent {
+                    Some(mut blocks) => {
+                        blocks.extend(self.store.log_blocks(source));
+                        blocks.extend(self.store.point_changes(source, point));
+                        Candidates::Tracked(blocks)
+                    }
+                    None => Candidates::Everything,
+                }
+            }
+            _ => Candidates::Everything,
+        }
+    }
+
+    fn run_session(&mut self, id: SessionId) -> Follows {
+        if let Some(session) = self.world.sessions.get_mut(&id) {
+            session.running = true;
+            session.version += 1;
+        }
+        self.next_message(id)
+    }
+
+    /// Lets the engine make its next message; an empty answer ends the session.
+    fn next_message(&mut self, id: SessionId) -> Follows {
+        let Some(session) = self.world.sessions.get(&id).cloned() else { return Ok(None) };
+        let SessionSpec { source, target, .. } = session.spec;
+        if self.world.reachable(source, target).is_none() {
+            self.break_session(id)?;
+            return Ok(None);
+        }
+        match self.store.resync_next(id)? {
+            Some(next) => {
+                let sender = if next.to_target { source } else { target };
+                let span = self.disk_time(sender, next.read_bytes);
+                self.world.after(span, Event::SessionRead { session: id, version: session.version });
+                Ok(None)
+            }
+            None => {
+                let target = CopyId { host: target, vm: session.leader.vm };
+                self.with(target, |m| {
+                    m.content.set(session.brings);
+                    m.mixed = false;
+                });
+                if let Some(session) = self.world.sessions.get_mut(&id) {
+                    session.running = false;
+                }
+                self.record_session(id, &session, true);
+                if source != session.leader.host {
+                    self.tell_difference(target, CopyId { host: source, vm: target.vm }, target);
+                }
+                Ok(Some((session.leader, Input::SessionDone(id))))
+            }
+        }
+    }
+
+    fn current(&self, id: SessionId, version: u32) -> Option<Session> {
+        self.world.sessions.get(&id).filter(|s| s.running && s.version == version).cloned()
+    }
+
+    pub(crate) fn session_read(&mut self, id: SessionId, version: u32) -> StoreResult<()> {
+        let Some(session) = self.current(id, version) else { return Ok(()) };
+        let SessionSpec { source, target, .. } = session.spec;
+        let (Some(next), Some(link)) = (self.store.resync_next(id)?, self.world.reachable(source, target))
+        else {
+            return self.break_session(id);
+        };
+        let (from, to) = if next.to_target { (source, target) } else { (target, source) };
+        self.start_flow(link, from, to, next.link_bytes, Load::Session(id, version));
+        Ok(())
+    }
+
+    pub(crate) fn session_arrived(&mut self, id: SessionId, version: u32) -> StoreResult<()> {
+        let Some(session) = self.current(id, version) else { return Ok(()) };
+        if self.world.reachable(session.spec.source, session.spec.target).is_none() {
+            return self.break_session(id);
+        }
+        self.store.resync_deliver(id)?;
+        if self.store.resync_counts(id).has_written() {
+            let target = CopyId { host: session.spec.target, vm: session.leader.vm };
+            self.with(target, |m| m.mixed = true);
+        }
+        match self.next_message(id)? {
+            Some((copy, input)) => self.input(copy, input),
+            None => Ok(()),
+        }
+    }
+
+    /// The connection of a session broke: its engine goes back to its checkpoint, its leader notices later.
+    pub(crate) fn break_session(&mut self, id: SessionId) -> StoreResult<()> {
+        let Some(session) = self.world.sessions.get_mut(&id).filter(|s| s.running) else { return Ok(()) };
+        session.running = false;
+        session.version += 1;
+        let version = session.version;
+        self.store.resync_interrupt(id)?;
+        self.world.after(CONNECT_TIMEOUT, Event::SessionBroken { session: id, version });
+        Ok(())
+    }
+
+    pub(crate) fn session_broken(&mut self, id: SessionId, version: u32) -> StoreResult<()> {
+        let Some(session) = self.world.sessions.get(&id).filter(|s| s.version == version && !s.running)
+        else {
+            return Ok(());
+        };
+        let leader = session.leader;
+        if self.world.host(leader.host).up {
+            self.input(leader, Input::SessionBroken(id))?;
+        }
+        Ok(())
+    }
+
+    fn pause_session(&mut self, id: SessionId) -> StoreResult<()> {
+        if let Some(session) = self.world.sessions.get_mut(&id).filter(|s| s.running) {
+            session.running = false;
+            session.version += 1;
+            self.store.resync_interrupt(id)?;
+        }
+        Ok(())
+    }
+
+    fn break_sessions_into(&mut self, copy: CopyId) -> StoreResult<()> {
+        let into = |s: &Session| s.spec.target == copy.host && s.leader.vm == copy.vm;
+        let ids: Vec<SessionId> =
+            self.world.sessions.iter().filter(|(_, s)| into(s)).map(|(id, _)| *id).collect();
+        for id in ids {
+            self.break_session(id)?;
+        }
+        Ok(())
+    }
+
+    fn close_session(&mut self, id: SessionId, done: bool) -> StoreResult<()> {
+        let Some(session) = self.world.sessions.remove(&id) else { return Ok(()) };
+        let finished = self.store.resync_next(id)?.is_none();
+        if !finished && !done {
+            self.record_session(id, &session, false);
+        }
+        let counts = self.store.resync_counts(id);
+        let total = self.world.session_counts.entry(id).or_default();
+        *total = total.plus(counts);
+        self.store.resync_close(id)
+    }
+
+    fn record_session(&mut self, id: SessionId, session: &Session, done: bool) {
+        let counts = self.store.resync_counts(id);
+        let what = What::Session { source: session.spec.source, counts, done };
+        self.record(Some(session.spec.target), Some(session.leader.vm), what);
+    }
+
+    /// Counts of a session, closed or not.
+    pub(crate) fn session_total(&self, id: SessionId) -> ResyncCounts {
+        let closed = self.world.session_counts.get(&id).copied().unwrap_or_default();
+        match self.world.sessions.get(&id) {
+            Some(_) => closed.plus(self.store.resync_counts(id)),
+            None => closed,
+        }
+    }
+
+    /// Every machine of a host.
+    pub(crate) fn copies_on(&self, host: HostId) -> Vec<CopyId> {
+        let vms: Vec<VmId> = self.world.host(host).machines.keys().copied().collect();
+        vms.into_iter().map(|vm| CopyId { host, vm }).collect()
+    }
+}

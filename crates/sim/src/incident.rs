@@ -1,0 +1,111 @@
+//! Incidents: power of hosts, cuts of links.
+
+use hvrsim_replica::exchange::Input;
+use hvrsim_types::id::{CopyId, HostId};
+use hvrsim_types::state::Power;
+use hvrsim_types::time::Span;
+
+use crate::sim::Sim;
+use crate::store::{DiskStore, StoreResult};
+use crate::trace::{HostPower, What};
+use crate::world::{Event, LinkId};
+
+impl<D: DiskStore> Sim<D> {
+    /// A host loses its power, is shut down, or is back. Nothing happens if it is so already.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn host_power(&mut self, host: HostId, power: HostPower) -> StoreResult<()> {
+        let up = self.world.host(host).up;
+        match power {
+            HostPower::Back if !up => self.host_back(host),
+            HostPower::Lost if up => self.host_down(host, true),
+            HostPower::Off if up => self.host_down(host, false),
+            _ => Ok(()),
+        }
+    }
+
+    fn host_down(&mut self, host: HostId, crash: bool) -> StoreResult<()> {
+        let power = if crash { HostPower::Lost } else { HostPower::Off };
+        self.record(Some(host), None, What::Host(power));
+        for copy in self.copies_on(host) {
+            self.input(copy, Input::HostDown { crash })?;
+            self.machine_down(copy, crash)?;
+        }
+        self.world.host_mut(host).up = false;
+        self.world.host_mut(host).boot += 1;
+        let timers: Vec<_> =
+            self.world.timers.keys().filter(|(copy, _)| copy.host == host).copied().collect();
+        for (copy, kind) in timers {
+            self.world.cancel_timer(copy, kind);
+        }
+        self.drop_flows(|flow| flow.from == host || flow.to == host)?;
+        let ids: Vec<_> = self
+            .world
+            .sessions
+            .iter()
+            .filter(|(_, s)| s.spec.source == host || s.spec.target == host)
+            .map(|(id, _)| *id)
+            .collect();
+        ids.into_iter().try_for_each(|id| self.break_session(id))
+    }
+
+    /// A machine that ran is off after a crash, and saved by a shutdown in order.
+    fn machine_down(&mut self, copy: CopyId, crash: bool) -> StoreResult<()> {
+        let running =
+            self.world.machine(copy).is_some_and(|m| matches!(m.power, Power::Running | Power::Paused));
+        if running {
+            self.set_power(copy, if crash { Power::Off } else { Power::Saved })?;
+        }
+        Ok(())
+    }
+
+    fn host_back(&mut self, host: HostId) -> StoreResult<()> {
+        self.world.host_mut(host).up = true;
+        self.record(Some(host), None, What::Host(HostPower::Back));
+        for copy in self.copies_on(host) {
+            self.input(copy, Input::HostUp)?;
+        }
+        Ok(())
+    }
+
+    /// Cuts the link between two hosts, for a time or until [`Sim::mend_link`]. Tells whether there is one.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn cut_link(&mut self, a: HostId, b: HostId, lasts: Option<Span>) -> StoreResult<bool> {
+        let Some(link) = self.world.link_between(a, b) else { return Ok(false) };
+        let state = &mut self.world.links[usize::from(link)];
+        state.cut = true;
+        state.cuts += 1;
+        let cuts = state.cuts;
+        let ends = state.ends;
+        self.record(Some(ends.0), None, What::LinkCut { to: ends.1, lasts });
+        self.drop_flows(|flow| flow.link == link)?;
+        if let Some(span) = lasts {
+            self.world.after(span, Event::LinkBack { link, cuts });
+        }
+        Ok(true)
+    }
+
+    /// Mends the link between two hosts. Tells whether there is one.
+    pub fn mend_link(&mut self, a: HostId, b: HostId) -> bool {
+        match self.world.link_between(a, b) {
+            Some(link) => {
+                self.link_back(link);
+                true
+            }
+            None => false,
+        }
+    }
+
+    pub(crate) fn link_back(&mut self, link: LinkId) {
+        let state = &mut self.world.links[usize::from(link)];
+        if !state.cut {
+            return;
+        }
+        state.cut = false;
+        let ends = state.ends;
+        self.record(Some(ends.0), None, What::LinkBack { to: ends.1 });
+    }
+}

@@ -1,0 +1,425 @@
+//! The simulator: a world and its disks, driven by one event after the other.
+
+use std::collections::VecDeque;
+
+use hvrsim_replica::Service;
+use hvrsim_replica::exchange::{Input, Outcome, Output};
+use hvrsim_replica::operation::Operation;
+use hvrsim_replica::profile::Profile;
+use hvrsim_replica::rule::Facts;
+use hvrsim_replica::service::Moment;
+use hvrsim_types::id::{CopyId, HostId, VmId, guid};
+use hvrsim_types::size::{Bytes, CELL, Rate};
+use hvrsim_types::state::Power;
+use hvrsim_types::time::{Calendar, Instant, Span};
+
+use crate::guest::{Burst, GuestProfile, places, writes};
+use crate::ledger::{Entry, Written};
+use crate::link::Link;
+use crate::store::{DiskSpec, DiskStore, StoreResult, Write};
+use crate::trace::{Recorder, What, refusal_text};
+use crate::world::{Content, Event, Host, Machine, VmInfo, World};
+
+/// A machine to be made.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewVm {
+    /// Its name.
+    pub name: String,
+    /// Where it is.
+    pub host: HostId,
+    /// Its disks.
+    pub disks: Vec<DiskSpec>,
+    /// What its guest writes.
+    pub guest: Option<GuestProfile>,
+    /// Power at the start.
+    pub power: Power,
+}
+
+/// Why a scripted write is not possible.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The guest does not run there.
+    #[error("the machine is {0} there; a guest writes only while it runs")]
+    NotRunning(Power),
+    /// There is no such copy.
+    #[error("the host holds no copy of the machine")]
+    NoCopy,
+    /// There is no such disk.
+    #[error("the machine has no disk {0}")]
+    NoDisk(u8),
+    /// Outside the disk.
+    #[error("the write ends at {end}, the disk has {size}")]
+    TooFar {
+        /// Its end.
+        end: Bytes,
+        /// The disk's size.
+        size: Bytes,
+    },
+    /// Not on the grain.
+    #[error("offset and bytes must be multiples of 4KiB")]
+    Misaligned,
+}
+
+/// A world with its disks.
+#[derive(Clone, Debug)]
+pub struct Sim<D> {
+    /// The world.
+    pub world: World,
+    /// Its disks.
+    pub store: D,
+    /// The trace.
+    pub recorder: Recorder,
+}
+
+impl<D: DiskStore> Sim<D> {
+    /// An empty world.
+    pub fn new(seed: u64, calendar: Calendar, profile: Profile, store: D) -> Self {
+        Self { world: World::new(seed, calendar, profile), store, recorder: Recorder::default() }
+    }
+
+    /// Adds a host, which gets the next id.
+    pub fn add_host(&mut self, name: &str, disk_rate: Rate, accepts: bool) -> HostId {
+        let id = HostId(u16::try_from(self.world.hosts.len()).unwrap_or(u16::MAX));
+        self.world.hosts.push(Host {
+            name: name.to_owned(),
+            up: true,
+            boot: 0,
+            disk_rate: Rate(disk_rate.0.max(1)),
+            service: Service::new(id, accepts),
+            machines: std::collections::BTreeMap::new(),
+        });
+        id
+    }
+
+    /// Joins two hosts.
+    pub fn add_link(&mut self, a: HostId, b: HostId, rate: Rate, latency: Span) {
+        self.world.links.push(Link::new((a, b), rate, latency));
+    }
+
+    /// Adds a machine, which gets the next id, and makes its disks.
+    ///
+    /// # Errors
+    /// The store cannot make the disks.
+    pub fn add_vm(&mut self, vm: NewVm) -> StoreResult<VmId> {
+        let id = VmId(u32::try_from(self.world.vms.len()).unwrap_or(u32::MAX));
+        let copy = CopyId { host: vm.host, vm: id };
+        self.store.create(copy, &vm.disks)?;
+        let sizes = self.store.sizes(copy);
+        let disks = vm.disks.into_iter().zip(sizes).map(|(spec, size)| DiskSpec { size, ..spec }).collect();
+        let guid = guid(self.world.seed, "vm", &vm.name);
+        self.world.vms.push(VmInfo { name: vm.name, guid, disks, guest: vm.guest });
+        let content = self.world.ledger.begin(id);
+        let mut machine = new_machine(content);
+        machine.power = vm.power;
+        self.world.host_mut(vm.host).machines.insert(id, machine);
+        self.world.host_mut(vm.host).service.add(id);
+        Ok(id)
+    }
+
+    /// An operator calls; what follows at once is done at once. `text` is the call as it was written.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn operate(&mut self, copy: CopyId, text: &str, operation: Operation) -> StoreResult<Outcome> {
+        self.write_guest(copy)?;
+        let power = self.world.machine(copy).map_or(Power::Off, |m| m.power);
+        let mut outputs = VecDeque::new();
+        let outcome = self.put(copy, Input::Call(operation), &mut outputs);
+        self.record_call(copy, text, power, &outcome);
+        self.carry_out(outputs)?;
+        Ok(outcome)
+    }
+
+    fn record_call(&mut self, copy: CopyId, text: &str, power: Power, outcome: &Outcome) {
+        let call = text.to_owned();
+        let what = match &outcome.refusal {
+            None => What::Called { call, code: outcome.code.0, job: outcome.job },
+            Some(refusal) => {
+                let host = &self.world.host(copy.host).name;
+                let text = refusal_text(refusal, host, &self.world.vm(copy.vm).name, power);
+                What::Refused { call, code: outcome.code.0, rule: refusal.rule.to_owned(), text }
+            }
+        };
+        self.record(Some(copy.host), Some(copy.vm), what);
+    }
+
+    /// Puts one input into a host's service.
+    fn put(&mut self, copy: CopyId, input: Input, outputs: &mut VecDeque<(HostId, Output)>) -> Outcome {
+        let facts = self.facts(copy);
+        let World { hosts, calendar, profile, now, .. } = &mut self.world;
+        let host = &mut hosts[usize::from(copy.host.0)];
+        let moment = Moment { now: *now, calendar, profile };
+        let mut out = Vec::new();
+        let outcome = host.service.apply(&moment, copy.vm, &facts, input, &mut out);
+        outputs.extend(out.into_iter().map(|output| (copy.host, output)));
+        outcome.unwrap_or(Outcome {
+            code: hvrsim_types::code::ReturnCode::COMPLETED,
+            job: None,
+            rule: None,
+            refusal: None,
+        })
+    }
+
+    fn facts(&self, copy: CopyId) -> Facts {
+        let Some(machine) = self.world.machine(copy) else {
+            return Facts {
+                power: Power::Off,
+                checkpoints: 0,
+                test_vm: false,
+                disk_missing: false,
+                sizes: Vec::new(),
+                pending_bytes: 0,
+                session_wrote: false,
+            };
+        };
+        let wrote = |s: &crate::world::Session| s.leader == copy;
+        let session_wrote = self
+            .world
+            .sessions
+            .iter()
+            .any(|(id, session)| wrote(session) && self.store.resync_counts(*id).has_written());
+        Facts {
+            power: machine.power,
+            checkpoints: machine.checkpoints,
+            test_vm: false,
+            disk_missing: false,
+            sizes: self.store.sizes(copy).into_iter().map(|size| size.0).collect(),
+            pending_bytes: self.store.log_pending(copy),
+            session_wrote,
+        }
+    }
+
+    /// An input that the world itself makes.
+    pub(crate) fn input(&mut self, copy: CopyId, input: Input) -> StoreResult<()> {
+        self.write_guest(copy)?;
+        let mut outputs = VecDeque::new();
+        self.put(copy, input, &mut outputs);
+        self.carry_out(outputs)
+    }
+
+    fn carry_out(&mut self, mut outputs: VecDeque<(HostId, Output)>) -> StoreResult<()> {
+        while let Some((host, output)) = outputs.pop_front() {
+            if let Some((copy, input)) = self.output(host, output)? {
+                let mut more = VecDeque::new();
+                self.put(copy, input, &mut more);
+                while let Some(next) = more.pop_back() {
+                    outputs.push_front(next);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn record(&mut self, host: Option<HostId>, vm: Option<VmId>, what: What) {
+        self.recorder.push(self.world.now, host, vm, what);
+    }
+
+    /// Writes a scenario's own words into the trace.
+    pub fn say(&mut self, text: &str) {
+        self.record(None, None, What::Text(text.to_owned()));
+    }
+
+    // Time.
+
+    /// When the next event is.
+    #[must_use]
+    pub fn next_event(&self) -> Option<Instant> {
+        self.world.queue.first_key_value().map(|((at, _), _)| *at)
+    }
+
+    /// Carries out the next event if it is not after `limit`; otherwise the time becomes `limit`. Tells whether there was one.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn step(&mut self, limit: Instant) -> StoreResult<bool> {
+        match self.next_event() {
+            Some(at) if at <= limit => {
+                let Some((_, event)) = self.world.queue.pop_first() else { return Ok(false) };
+                self.world.now = at;
+                self.event(event)?;
+                Ok(true)
+            }
+            _ => {
+                self.world.now = self.world.now.max(limit);
+                self.settle()?;
+                Ok(false)
+            }
+        }
+    }
+
+    /// Lets time pass.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn advance(&mut self, span: Span) -> StoreResult<()> {
+        let limit = self.world.now + span;
+        while self.step(limit)? {}
+        Ok(())
+    }
+
+    /// Lets every running guest write what is due by now.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn settle(&mut self) -> StoreResult<()> {
+        let copies: Vec<CopyId> = self.world.copies().collect();
+        copies.into_iter().try_for_each(|copy| self.write_guest(copy))
+    }
+
+    fn event(&mut self, event: Event) -> StoreResult<()> {
+        match event {
+            Event::Timer(copy, kind) => {
+                self.world.timers.remove(&(copy, kind));
+                self.input(copy, Input::Timer(kind))
+            }
+            Event::Flows { link, version } => self.flows_ended(link, version),
+            Event::Arrive(message) => self.arrived(message),
+            Event::Broken { to, boot, vm, exchange } => {
+                let host = self.world.host(to);
+                if host.up && host.boot == boot {
+                    self.input(CopyId { host: to, vm }, Input::Broken(exchange))?;
+                }
+                Ok(())
+            }
+            Event::Done { copy, boot, work } => self.disk_work_done(copy, boot, work),
+            Event::SessionRead { session, version } => self.session_read(session, version),
+            Event::SessionArrived { session, version } => self.session_arrived(session, version),
+            Event::SessionBroken { session, version } => self.session_broken(session, version),
+            Event::LinkBack { link, cuts } => {
+                if self.world.links[usize::from(link)].cuts == cuts {
+                    self.link_back(link);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    // Guests.
+
+    /// Lets a guest write what is due by now.
+    pub(crate) fn write_guest(&mut self, copy: CopyId) -> StoreResult<()> {
+        let now = self.world.now;
+        let vm = self.world.vm(copy.vm);
+        let (profile, name) = (vm.guest, vm.name.clone());
+        let Some(machine) = self.world.machine_mut(copy) else { return Ok(()) };
+        let from = machine.guest.until;
+        let Some(profile) = profile.filter(|_| machine.power == Power::Running) else {
+            machine.guest.until = now;
+            return Ok(());
+        };
+        let count = machine.guest.due(&profile, now);
+        if count == 0 {
+            return Ok(());
+        }
+        let drawn = machine.guest.drawn;
+        machine.guest.drawn += count;
+        let burst = Burst { first: self.world.next_write, writes: count, drawn };
+        self.world.next_write.0 += count;
+        let size = self.world.disk_size(copy.vm, profile.disk).unwrap_or_default();
+        let rng = places(self.world.seed, copy.host, &name, drawn);
+        for write in writes(&profile, size, burst, rng) {
+            self.store.write(copy, &write)?;
+        }
+        let bytes = count * profile.write_size.0;
+        self.enter(copy, Entry { what: Written::Burst(burst), bytes, from, to: now });
+        Ok(())
+    }
+
+    fn enter(&mut self, copy: CopyId, entry: Entry) {
+        let World { ledger, hosts, .. } = &mut self.world;
+        let Some(machine) = hosts[usize::from(copy.host.0)].machines.get_mut(&copy.vm) else { return };
+        let same = machine.content.live == machine.content.base;
+        machine.content.live = ledger.write(copy, machine.content.live, entry);
+        if same && !self.store.has_failover(copy) {
+            machine.content.base = machine.content.live;
+        }
+    }
+
+    /// A guest writes by script.
+    ///
+    /// # Errors
+    /// The write is not possible; or, inside, the store failed.
+    pub fn write(
+        &mut self,
+        copy: CopyId,
+        disk: u8,
+        offset: u64,
+        len: Bytes,
+        tag: &str,
+    ) -> StoreResult<Result<(), WriteError>> {
+        if let Err(error) = self.check_write(copy, disk, offset, len) {
+            return Ok(Err(error));
+        }
+        self.write_guest(copy)?;
+        let no = self.world.next_write;
+        self.world.next_write.0 += 1;
+        let write = Write { no, disk, offset, len: len.0 };
+        self.store.write(copy, &write)?;
+        let now = self.world.now;
+        let what = Written::Tagged(write, tag.to_owned());
+        self.enter(copy, Entry { what, bytes: len.0, from: now, to: now });
+        let what = What::Wrote { tag: tag.to_owned(), bytes: len.0 };
+        self.record(Some(copy.host), Some(copy.vm), what);
+        Ok(Ok(()))
+    }
+
+    fn check_write(&self, copy: CopyId, disk: u8, offset: u64, len: Bytes) -> Result<(), WriteError> {
+        let machine = self.world.machine(copy).ok_or(WriteError::NoCopy)?;
+        if machine.power != Power::Running {
+            return Err(WriteError::NotRunning(machine.power));
+        }
+        let size = self.world.disk_size(copy.vm, disk).ok_or(WriteError::NoDisk(disk))?;
+        let end = offset.saturating_add(len.0);
+        if end > size.0 {
+            return Err(WriteError::TooFar { end: Bytes(end), size });
+        }
+        if !offset.is_multiple_of(CELL) || (!len.0.is_multiple_of(CELL) && end != size.0) {
+            return Err(WriteError::Misaligned);
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn new_machine(content: crate::ledger::Position) -> Machine {
+    Machine {
+        power: Power::Off,
+        checkpoints: 0,
+        guest: crate::guest::GuestState::default(),
+        content: Content::of(content),
+        unsent: None,
+        mixed: false,
+    }
+}
+
+/// What the expectations of a scenario ask.
+impl<D: DiskStore> Sim<D> {
+    /// The copy of a machine that goes on: the one that runs, else the primary, else one that has been failed over.
+    #[must_use]
+    pub fn survivor(&self, vm: VmId) -> Option<CopyId> {
+        use hvrsim_types::state::{Mode, ReplicationState as S};
+        let rank = |copy: &CopyId| {
+            let running = self.world.machine(*copy).is_some_and(|m| m.power == Power::Running);
+            let state = self.world.host(copy.host).service.copies.get(&vm);
+            let leads = state.is_some_and(|c| c.mode == Mode::Primary);
+            let done = state.is_some_and(|c| matches!(c.state(), S::FailbackComplete));
+            let over = state.is_some_and(|c| matches!(c.state(), S::Recovered | S::Committed));
+            (running, leads, done, over)
+        };
+        self.world.copies().filter(|copy| copy.vm == vm && self.world.host(copy.host).up).max_by_key(rank)
+    }
+
+    /// The moment a machine's data is known up to, on a copy.
+    #[must_use]
+    pub fn losses(&self, vm: VmId) -> Vec<crate::ledger::Loss> {
+        match self.survivor(vm).and_then(|copy| self.world.machine(copy)) {
+            Some(machine) => self.world.ledger.lost_in_all(vm, machine.content.live),
+            None => Vec::new(),
+        }
+    }
+
+    /// Time that has passed.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        self.world.now
+    }
+}

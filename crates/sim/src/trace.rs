@@ -1,0 +1,192 @@
+//! The trace: everything that went in and came out, with a running digest. It is the single source of
+//! every report.
+
+use hvrsim_replica::exchange::{Note, Refusal};
+use hvrsim_types::id::{HostId, JobId, VmId};
+use hvrsim_types::state::Power;
+use hvrsim_types::time::{Instant, Span};
+use serde::{Deserialize, Serialize};
+
+use crate::ledger::Loss;
+use crate::store::ResyncCounts;
+
+/// The version of the records; raised when one changes its meaning.
+pub const TRACE_VERSION: u32 = 1;
+
+/// What happened.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub enum What {
+    /// An operator called.
+    Called {
+        /// As it was written.
+        call: String,
+        /// The return code.
+        code: u32,
+        /// The job.
+        job: Option<JobId>,
+    },
+    /// A call was refused.
+    Refused {
+        /// As it was written.
+        call: String,
+        /// The return code.
+        code: u32,
+        /// The rule.
+        rule: String,
+        /// The sentence that says why, and what to do.
+        text: String,
+    },
+    /// From the life cycle.
+    Note(Note),
+    /// A machine's power changed.
+    Power(Power),
+    /// A host's power changed.
+    Host(HostPower),
+    /// A link was cut; for how long, if that is known.
+    LinkCut {
+        /// The other end.
+        to: HostId,
+        /// How long.
+        lasts: Option<Span>,
+    },
+    /// A link carries again.
+    LinkBack {
+        /// The other end.
+        to: HostId,
+    },
+    /// A scripted write.
+    Wrote {
+        /// Its tag.
+        tag: String,
+        /// Bytes.
+        bytes: u64,
+    },
+    /// A session of the resynchronization engine ended.
+    Session {
+        /// Where the content came from.
+        source: HostId,
+        /// Its counts.
+        counts: ResyncCounts,
+        /// Everything was brought.
+        done: bool,
+    },
+    /// Data is on no path to what goes on.
+    Lost(Vec<Loss>),
+    /// Something an operator should know.
+    Finding(Finding),
+    /// A scenario's own words.
+    Text(String),
+}
+
+/// Power of a host.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub enum HostPower {
+    /// Lost without warning.
+    Lost,
+    /// Shut down in order.
+    Off,
+    /// Back.
+    Back,
+}
+
+/// What the simulator notices by itself.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum Finding {
+    /// Two copies of a machine run at once.
+    SplitBrain,
+    /// A machine was started from disks that a broken failback left inconsistent.
+    StartedInconsistent,
+}
+
+impl Finding {
+    /// The name in scenarios and logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SplitBrain => "split-brain",
+            Self::StartedInconsistent => "started-inconsistent",
+        }
+    }
+
+    /// All findings.
+    pub const ALL: &'static [Self] = &[Self::SplitBrain, Self::StartedInconsistent];
+}
+
+/// One record.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Record {
+    /// Its number, from 0.
+    pub seq: u64,
+    /// When.
+    pub at: Instant,
+    /// On which host.
+    pub host: Option<HostId>,
+    /// About which machine.
+    pub vm: Option<VmId>,
+    /// What.
+    pub what: What,
+}
+
+/// Collects records and digests them.
+#[derive(Clone, Debug, Default)]
+pub struct Recorder {
+    hasher: blake3::Hasher,
+    count: u64,
+    fresh: Vec<Record>,
+    failed: bool,
+}
+
+impl Recorder {
+    /// Adds a record.
+    pub fn push(&mut self, at: Instant, host: Option<HostId>, vm: Option<VmId>, what: What) {
+        let record = Record { seq: self.count, at, host, vm, what };
+        self.count += 1;
+        match postcard::to_stdvec(&record) {
+            Ok(bytes) => {
+                self.hasher.update(&bytes);
+            }
+            Err(_) => self.failed = true,
+        }
+        self.fresh.push(record);
+    }
+
+    /// Records since the last call.
+    pub fn take(&mut self) -> Vec<Record> {
+        std::mem::take(&mut self.fresh)
+    }
+
+    /// Number of records so far.
+    #[must_use]
+    pub const fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// BLAKE3 over the canonical binary form of all records so far, in hexadecimal.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        debug_assert!(!self.failed, "a record could not be written");
+        self.hasher.finalize().to_hex().to_string()
+    }
+}
+
+/// The sentence of a refusal: rule, call, place, what was found, what is needed, the way out.
+#[must_use]
+pub fn refusal_text(refusal: &Refusal, host: &str, vm: &str, power: Power) -> String {
+    let state = format!("{} {}", refusal.mode, refusal.state.powershell(refusal.mode));
+    let found = match (refusal.found.is_empty(), refusal.needs.as_str()) {
+        (false, _) => format!("{vm} {}", refusal.found),
+        (true, "Off" | "Running" | "not Running" | "not Off") => format!("{vm} is {power}"),
+        (true, _) => format!("{vm} is {state}"),
+    };
+    let mut text = format!(
+        "{} refuses {} on {host}: {found}, needs {}.",
+        refusal.rule,
+        refusal.call.cmdlet(),
+        refusal.needs
+    );
+    if !refusal.remedy.is_empty() {
+        text.push(' ');
+        text.push_str(&refusal.remedy);
+    }
+    text
+}

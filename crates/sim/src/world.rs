@@ -1,0 +1,333 @@
+//! All state of the simulated world but the disks: hosts, machines, links, what is under way.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use hvrsim_replica::Service;
+use hvrsim_replica::exchange::{Envelope, Log, Reply, Request, SessionSpec, TimerKind};
+use hvrsim_replica::profile::Profile;
+use hvrsim_types::id::{CopyId, ExchangeId, HostId, PointId, SessionId, VmId};
+use hvrsim_types::size::{Bytes, Rate};
+use hvrsim_types::state::Power;
+use hvrsim_types::time::{Calendar, Instant, Span};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::guest::{GuestProfile, GuestState};
+use crate::ledger::{Ledger, Position};
+use crate::link::{FlowId, Link};
+use crate::store::{BlockSet, DiskSpec, ResyncCounts, WriteNo};
+use crate::trace::Finding;
+
+/// How long it takes to notice that the other side does not answer (*assumed*).
+pub const CONNECT_TIMEOUT: Span = Span::seconds(30);
+/// What a request or an answer without a log weighs on a link, in bytes (*assumed*).
+pub const MESSAGE_BYTES: u64 = 1024;
+
+/// A host.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Host {
+    /// Its name.
+    pub name: String,
+    /// It is up.
+    pub up: bool,
+    /// Counts starts: what was under way before the last one is void.
+    pub boot: u32,
+    /// What its disks read and write, in bytes a second.
+    pub disk_rate: Rate,
+    /// Its replication service.
+    pub service: Service,
+    /// Its machines.
+    pub machines: BTreeMap<VmId, Machine>,
+}
+
+/// A copy of a machine, as its host has it.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Machine {
+    /// Power.
+    pub power: Power,
+    /// User checkpoints.
+    pub checkpoints: u32,
+    /// The guest's clock.
+    pub guest: GuestState,
+    /// Which content it has.
+    pub content: Content,
+    /// Blocks that never reached the other side, kept when it became a replica; `None` if unknown.
+    pub unsent: Option<BlockSet>,
+    /// Its base is being changed by a session, block by block.
+    pub mixed: bool,
+}
+
+/// Contents of what belongs to a copy.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Content {
+    /// What the guest sees.
+    pub live: Position,
+    /// What is under a failover disk; as `live` without one.
+    pub base: Position,
+    /// Closed logs, oldest first.
+    pub closed: VecDeque<Position>,
+    /// Received logs, oldest first.
+    pub received: VecDeque<Position>,
+}
+
+impl Content {
+    /// One content throughout.
+    #[must_use]
+    pub fn of(position: Position) -> Self {
+        Self { live: position, base: position, closed: VecDeque::new(), received: VecDeque::new() }
+    }
+
+    /// The base becomes this.
+    pub(crate) fn set(&mut self, position: Position) {
+        self.live = position;
+        self.base = position;
+    }
+}
+
+/// What all copies of a machine share.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct VmInfo {
+    /// Its name.
+    pub name: String,
+    /// Its GUID.
+    pub guid: Uuid,
+    /// Its disks as they were made.
+    pub disks: Vec<DiskSpec>,
+    /// Its guest.
+    pub guest: Option<GuestProfile>,
+}
+
+/// What happens at a moment.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub(crate) enum Event {
+    Timer(CopyId, TimerKind),
+    /// Flows of a link may be through.
+    Flows {
+        link: LinkId,
+        version: u64,
+    },
+    Arrive(Message),
+    /// The requester notices that no answer will come.
+    Broken {
+        to: HostId,
+        boot: u32,
+        vm: VmId,
+        exchange: ExchangeId,
+    },
+    /// A disk operation on a host has ended.
+    Done {
+        copy: CopyId,
+        boot: u32,
+        work: DiskWork,
+    },
+    /// The session's disks have been read; its message can go.
+    SessionRead {
+        session: SessionId,
+        version: u32,
+    },
+    /// The session's message has arrived.
+    SessionArrived {
+        session: SessionId,
+        version: u32,
+    },
+    /// The leader notices that the session's connection broke.
+    SessionBroken {
+        session: SessionId,
+        version: u32,
+    },
+    LinkBack {
+        link: LinkId,
+        cuts: u32,
+    },
+}
+
+/// An index in the list of links.
+pub(crate) type LinkId = u16;
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub(crate) enum DiskWork {
+    Apply(Log),
+    FailoverDisk(Option<PointId>),
+    Merge,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub(crate) enum Message {
+    Request(HostId, Envelope<Request>),
+    Reply(HostId, Envelope<Reply>),
+}
+
+/// What a flow carries.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub(crate) enum Load {
+    Message(Message),
+    Session(SessionId, u32),
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub(crate) struct Flow {
+    pub(crate) link: LinkId,
+    pub(crate) from: HostId,
+    pub(crate) to: HostId,
+    pub(crate) load: Load,
+}
+
+/// A session of the resynchronization engine.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub(crate) struct Session {
+    /// The copy that leads it.
+    pub(crate) leader: CopyId,
+    pub(crate) spec: SessionSpec,
+    /// Which content it brings.
+    pub(crate) brings: Position,
+    pub(crate) running: bool,
+    /// Counts interruptions: an event of an earlier run is void.
+    pub(crate) version: u32,
+}
+
+/// A recovery point, wherever it is kept.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct PointInfo {
+    /// The machine.
+    pub vm: VmId,
+    /// Its content.
+    pub content: Position,
+}
+
+/// The world.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct World {
+    /// The scenario's seed.
+    pub seed: u64,
+    /// Its calendar.
+    pub calendar: Calendar,
+    /// Its readings.
+    pub profile: Profile,
+    /// The virtual time.
+    pub now: Instant,
+    /// Hosts by id.
+    pub hosts: Vec<Host>,
+    /// Machines by id.
+    pub vms: Vec<VmInfo>,
+    /// Links.
+    pub links: Vec<Link>,
+    /// What was written.
+    pub ledger: Ledger,
+    /// Recovery points.
+    pub points: BTreeMap<PointId, PointInfo>,
+    /// Findings so far.
+    pub findings: Vec<(Instant, HostId, VmId, Finding)>,
+    /// Counts of sessions, the present ones without what the store still counts.
+    pub session_counts: BTreeMap<SessionId, ResyncCounts>,
+    pub(crate) sessions: BTreeMap<SessionId, Session>,
+    pub(crate) queue: BTreeMap<(Instant, u64), Event>,
+    pub(crate) timers: BTreeMap<(CopyId, TimerKind), (Instant, u64)>,
+    pub(crate) flows: BTreeMap<FlowId, Flow>,
+    pub(crate) exchanges: BTreeMap<ExchangeId, (HostId, HostId, VmId)>,
+    pub(crate) sequence: u64,
+    pub(crate) next_write: WriteNo,
+}
+
+impl World {
+    /// A world without hosts.
+    #[must_use]
+    pub fn new(seed: u64, calendar: Calendar, profile: Profile) -> Self {
+        Self {
+            seed,
+            calendar,
+            profile,
+            now: Instant::START,
+            hosts: Vec::new(),
+            vms: Vec::new(),
+            links: Vec::new(),
+            ledger: Ledger::default(),
+            points: BTreeMap::new(),
+            findings: Vec::new(),
+            session_counts: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            queue: BTreeMap::new(),
+            timers: BTreeMap::new(),
+            flows: BTreeMap::new(),
+            exchanges: BTreeMap::new(),
+            sequence: 0,
+            next_write: WriteNo::FIRST,
+        }
+    }
+
+    /// A host by id.
+    #[must_use]
+    pub fn host(&self, id: HostId) -> &Host {
+        &self.hosts[usize::from(id.0)]
+    }
+
+    pub(crate) fn host_mut(&mut self, id: HostId) -> &mut Host {
+        &mut self.hosts[usize::from(id.0)]
+    }
+
+    /// A machine's shared part.
+    #[must_use]
+    pub fn vm(&self, id: VmId) -> &VmInfo {
+        &self.vms[id.0 as usize]
+    }
+
+    /// A copy as its host has it.
+    #[must_use]
+    pub fn machine(&self, copy: CopyId) -> Option<&Machine> {
+        self.hosts.get(usize::from(copy.host.0))?.machines.get(&copy.vm)
+    }
+
+    pub(crate) fn machine_mut(&mut self, copy: CopyId) -> Option<&mut Machine> {
+        self.hosts.get_mut(usize::from(copy.host.0))?.machines.get_mut(&copy.vm)
+    }
+
+    /// Every copy of every machine, by host.
+    pub fn copies(&self) -> impl Iterator<Item = CopyId> + '_ {
+        self.hosts.iter().enumerate().flat_map(|(index, host)| {
+            let host_id = HostId(u16::try_from(index).unwrap_or(u16::MAX));
+            host.machines.keys().map(move |vm| CopyId { host: host_id, vm: *vm })
+        })
+    }
+
+    /// The link between two hosts.
+    pub(crate) fn link_between(&self, a: HostId, b: HostId) -> Option<LinkId> {
+        let index = self.links.iter().position(|link| link.joins(a, b))?;
+        u16::try_from(index).ok()
+    }
+
+    /// Whether a message can be sent from one host to another now.
+    pub(crate) fn reachable(&self, from: HostId, to: HostId) -> Option<LinkId> {
+        let link = self.link_between(from, to)?;
+        let open = !self.links[usize::from(link)].cut && self.host(from).up && self.host(to).up;
+        open.then_some(link)
+    }
+
+    pub(crate) fn at(&mut self, when: Instant, event: Event) -> (Instant, u64) {
+        self.sequence += 1;
+        let key = (when.max(self.now), self.sequence);
+        self.queue.insert(key, event);
+        key
+    }
+
+    pub(crate) fn after(&mut self, span: Span, event: Event) {
+        let when = self.now + span;
+        self.at(when, event);
+    }
+
+    pub(crate) fn set_timer(&mut self, copy: CopyId, kind: TimerKind, when: Instant) {
+        self.cancel_timer(copy, kind);
+        let key = self.at(when, Event::Timer(copy, kind));
+        self.timers.insert((copy, kind), key);
+    }
+
+    pub(crate) fn cancel_timer(&mut self, copy: CopyId, kind: TimerKind) {
+        if let Some(key) = self.timers.remove(&(copy, kind)) {
+            self.queue.remove(&key);
+        }
+    }
+
+    /// Size of a machine's disk.
+    #[must_use]
+    pub fn disk_size(&self, vm: VmId, disk: u8) -> Option<Bytes> {
+        self.vm(vm).disks.get(usize::from(disk)).map(|d| d.size)
+    }
+}
