@@ -20,6 +20,7 @@
 
 mod blocks;
 mod candidates;
+mod image;
 pub mod local;
 mod message;
 pub mod runs;
@@ -28,6 +29,7 @@ mod target;
 
 pub use blocks::{BLOCK_CELLS, Blocks, BlocksMut, Digest, Position, REGION_CELLS};
 pub use candidates::{Candidates, candidate_blocks};
+pub use image::{ImageBlocks, ImageError};
 pub use message::{Data, Message, Next, Output, VERSION};
 pub use source::{Counts, Options, Source};
 pub use target::Target;

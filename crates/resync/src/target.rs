@@ -4,7 +4,7 @@ use hvrsim_types::size::CELL;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::blocks::{BLOCK_CELLS, Blocks, BlocksMut, Digest, Position};
+use crate::blocks::{BLOCK_CELLS, Blocks, BlocksMut, Digest, Position, REGION_CELLS};
 use crate::candidates::Candidates;
 use crate::message::{Data, Message, Next, Output, VERSION};
 use crate::runs::{self, Run};
@@ -135,6 +135,14 @@ impl Target {
         Ok(())
     }
 
+    /// Whether a region is on the disks and not in front of the checkpoint, and its runs are inside it.
+    fn may_follow(&self, next: &Next, sizes: &[u64]) -> bool {
+        let size = sizes.get(usize::from(next.at.disk)).copied().unwrap_or(0);
+        next.at >= self.position
+            && next.at.region.checked_mul(REGION_CELLS).is_some_and(|start| start < size)
+            && runs::subtract(&next.present, &[next.at.cells(size)]).is_empty()
+    }
+
     /// Zeroes what lies in front of the source's next region, and says what is here in that one.
     fn begin<B: BlocksMut>(
         &mut self,
@@ -143,11 +151,10 @@ impl Target {
         next: Option<Next>,
     ) -> Result<Output<B::Payload>, Error<B::Error>> {
         let sizes = disk.sizes();
-        let limit = next.as_ref().map(|next| next.at);
-        let from = self.position;
-        if limit.is_some_and(|limit| limit < from || usize::from(limit.disk) >= sizes.len()) {
+        if next.as_ref().is_some_and(|next| !self.may_follow(next, &sizes)) {
             return Err(Error::Unexpected { message: "step" });
         }
+        let limit = next.as_ref().map(|next| next.at);
         while let Some((at, mine)) = options.candidates.next_region(disk, &sizes, self.position, limit)? {
             disk.zero(at.disk, &mine)?;
             self.advance(disk, &options.candidates, at.next(), &runs::blocks_of(&mine))?;
@@ -174,6 +181,9 @@ impl Target {
         let Some(current) = &self.current else {
             return Err(Error::Unexpected { message: "want" });
         };
+        if !runs::subtract(blocks, &runs::blocks_of(&current.theirs)).is_empty() {
+            return Err(Error::Unexpected { message: "want" });
+        }
         let number = current.at.disk;
         let inside = runs::cells_of(blocks, size_of(disk, number));
         let present = runs::intersect(&current.mine, &inside);
