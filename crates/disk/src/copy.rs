@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::cells::for_each_filled;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::file::{FileSystem, HostFs};
 use crate::image::Image;
 use crate::open::{CreateOptions, OpenOptions, create_in, open_in};
@@ -47,7 +47,8 @@ impl CopyOptions {
 /// `dst` is there whole or not at all; what `dst` was before is replaced.
 ///
 /// # Errors
-/// Those of [`crate::open`] for the source and of [`crate::create`] for the copy. After a failure nothing is left behind.
+/// Those of [`crate::open`] for the source and of [`crate::create`] for the copy. `Exists` when the `.partial` file of an
+/// interrupted copy is in the way. After a failure nothing is left behind.
 pub fn copy_sparse(src: impl AsRef<Path>, dst: impl AsRef<Path>, options: &CopyOptions) -> Result<(), Error> {
     copy_sparse_in(&HostFs, src.as_ref(), dst.as_ref(), options)
 }
@@ -65,7 +66,12 @@ pub fn copy_sparse_in(
     let source = open_in(fs, src, &OpenOptions::read_only())?;
     let partial = partial_name(dst);
     let target = options.target.size(source.size()).logical_sector(source.logical_sector());
-    let copy = create_in(fs, &partial, &target)?;
+    let copy = create_in(fs, &partial, &target).map_err(|error| match error.kind() {
+        ErrorKind::Exists => {
+            error.remedy("remove this rest of an interrupted copy, unless a copy is under way")
+        }
+        _ => error,
+    })?;
     let done = fill(&*source, copy).and_then(|()| {
         fs.rename(&partial, dst).map_err(|error| Error::io("finished copy", error).in_file(dst))
     });

@@ -15,6 +15,27 @@
 //! Every function that takes a path has a twin `*_in` that takes a [`file::FileSystem`], which is where tests
 //! put memory instead of a disk, drop unflushed writes or make an operation fail.
 //!
+//! ```
+//! use hvrsim_disk::{ChildOptions, CreateOptions, OpenOptions, Seed, create, create_child, open, present_cells};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let folder = tempfile::tempdir()?;
+//! let (base, child) = (folder.path().join("base.vhdx"), folder.path().join("child.avhdx"));
+//!
+//! let mut disk = create(&base, &CreateOptions::vhdx(64 << 20, Seed::new([1; 32])))?;
+//! disk.write_at(8192, b"first")?;
+//! disk.close()?;
+//!
+//! let mut disk = create_child(&base, &child, &ChildOptions::new(Seed::new([2; 32])))?;
+//! disk.write_at(1 << 20, b"second")?;
+//! disk.close()?;
+//!
+//! let disk = open(&child, &OpenOptions::read_only())?;
+//! assert_eq!(present_cells(&*disk, 4096)?, [8192..12_288, 1_048_576..1_052_672]);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Sources: MS-VHDX (Virtual Hard Disk v2 file format), MS-HRL (Hyper-V Replica Log file format).
 
 #[cfg(not(target_pointer_width = "64"))]

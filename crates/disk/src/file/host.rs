@@ -89,6 +89,12 @@ impl BlockFile for HostFile {
     }
 }
 
+/// Makes the names in the folder of `path` durable.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
 /// The host's file system.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct HostFs;
@@ -101,13 +107,13 @@ impl FileSystem for HostFs {
 
     fn create_new(&self, path: &Path) -> io::Result<Arc<dyn BlockFile>> {
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
+        sync_folder(path)?;
         Ok(Arc::new(HostFile(file)))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         std::fs::rename(from, to)?;
-        let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
-        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+        sync_folder(to)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {

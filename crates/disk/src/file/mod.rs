@@ -80,7 +80,7 @@ pub trait FileSystem: Send + Sync {
     /// `NotFound` and the host's.
     fn open(&self, path: &Path, writable: bool) -> io::Result<Arc<dyn BlockFile>>;
 
-    /// Creates a file for writing.
+    /// Creates a file for writing, its name durable.
     ///
     /// # Errors
     /// `AlreadyExists` and the host's.

@@ -93,7 +93,8 @@ impl Header {
                 .requires("at most 1 GiB"));
         }
         let aligned = length.is_multiple_of(MIB) && self.log_offset.is_multiple_of(MIB);
-        if !aligned || (length > 0 && self.log_offset < MIB) {
+        if !aligned || self.log_offset.checked_add(length).is_none() || (length > 0 && self.log_offset < MIB)
+        {
             return Err(fault(ErrorKind::Corrupt)
                 .found(format!("a log of {length} bytes at {}", self.log_offset))
                 .requires("length and offset in whole MiB, offset at least 1 MiB (MS-VHDX 2.2.2)"));

@@ -53,6 +53,24 @@ fn extents_tell_own_from_inherited() {
 }
 
 #[test]
+fn one_seed_for_parent_and_child_still_makes_two_identities() {
+    let fs = MemFs::new();
+    parent(&fs, 8 * MIB);
+    child(&fs).close().unwrap();
+    let headers: Vec<Vec<u8>> = ["/p.vhdx", "/c.avhdx"]
+        .iter()
+        .map(|path| {
+            let mut guids = vec![0; 32];
+            fs.open(Path::new(path), false).unwrap().read_at((64 << 10) + 16, &mut guids).unwrap();
+            guids
+        })
+        .collect();
+    // FileWriteGuid and DataWriteGuid: readers take a child with its parent's for a circle.
+    assert_ne!(headers[0][..16], headers[1][..16]);
+    assert_ne!(headers[0][16..], headers[1][16..]);
+}
+
+#[test]
 fn zeroing_hides_the_parent_to_the_byte() {
     let fs = MemFs::new();
     parent(&fs, 8 * MIB);

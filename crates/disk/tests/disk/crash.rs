@@ -12,7 +12,7 @@ use hvrsim_disk::{ChildOptions, CreateOptions, OpenOptions, create_child_in, cre
 
 use crate::support::{MIB, Rng, read, read_all, seed};
 
-const SIZE: u64 = 6 * MIB + 1024;
+pub const SIZE: u64 = 6 * MIB + 1024;
 const SECTOR: u64 = 512;
 
 #[derive(Clone)]
@@ -95,7 +95,7 @@ impl BlockFile for Recorder {
 
 /// What the disk may hold: the content at the last flush, and by sector what it was given since.
 #[derive(Clone)]
-struct Model {
+pub struct Model {
     flushed: Vec<u8>,
     latest: Vec<u8>,
     since: BTreeMap<u64, Vec<Vec<u8>>>,
@@ -107,7 +107,7 @@ impl Model {
         &content[start..start + 512]
     }
 
-    fn change(&mut self, at: u64, data: &[u8]) {
+    pub fn change(&mut self, at: u64, data: &[u8]) {
         let start = usize::try_from(at).unwrap();
         self.latest[start..start + data.len()].copy_from_slice(data);
         let end = at + u64::try_from(data.len()).unwrap();
@@ -117,12 +117,12 @@ impl Model {
         }
     }
 
-    fn flush(&mut self) {
+    pub fn flush(&mut self) {
         self.flushed = self.latest.clone();
         self.since.clear();
     }
 
-    fn check(&self, content: &[u8], when: &str) {
+    pub fn check(&self, content: &[u8], when: &str) {
         if self.since.is_empty() {
             assert!(content == self.flushed, "{when}: flushed content differs");
         }
@@ -330,7 +330,8 @@ fn check_run(fs: &MemFs, path: &str, run: &Run, survivors: Survivors, rng: &mut 
     });
 }
 
-fn fresh() -> (MemFs, Model) {
+/// An empty disk at `/d.vhdx`, and its model.
+pub fn fresh() -> (MemFs, Model) {
     let fs = MemFs::new();
     let options = CreateOptions::vhdx(SIZE, seed(1)).block_size(MIB);
     create_in(&fs, Path::new("/d.vhdx"), &options).unwrap().close().unwrap();

@@ -4,6 +4,7 @@
 mod chain;
 mod crash;
 mod damage;
+mod faults;
 mod hrl;
 mod log;
 mod model;
