@@ -24,11 +24,14 @@ fn id(copy: usize) -> CopyId {
     CopyId { host: HostId(copy as u16), vm: VmId(0) }
 }
 
+/// Places where operations meet.
+const SPOTS: usize = 24;
+
 /// Cells at a disk's start and around the border of a region.
 fn place(disk: usize, at: usize) -> usize {
     match (disk, at) {
-        (0, at) if at >= 40 => 4096 - 60 + at,
-        (0, at) => at,
+        (0, at) if at >= SPOTS / 2 => 4096 - 22 + at,
+        (0, at) => at * 2,
         (_, at) => at % 21,
     }
 }
@@ -70,23 +73,23 @@ enum Op {
 
 fn ops() -> impl Strategy<Value = Vec<Op>> {
     let copy = || 0..2usize;
-    let spot = || (0..2usize, 0..60usize);
+    let spot = || (0..2usize, 0..SPOTS);
     let spots = || prop::collection::vec(spot(), 0..5);
     let op = prop_oneof![
-        8 => (copy(), spot(), 1..24usize)
+        10 => (copy(), spot(), 1..20usize)
             .prop_map(|(copy, (disk, at), cells)| Op::Write { copy, disk, at, cells }),
-        1 => copy().prop_map(Op::LogStart),
+        2 => copy().prop_map(Op::LogStart),
         1 => copy().prop_map(Op::LogStop),
-        3 => copy().prop_map(Op::LogSwitch),
+        5 => copy().prop_map(Op::LogSwitch),
         1 => copy().prop_map(Op::LogDrop),
-        3 => copy().prop_map(Op::LogDeliver),
-        3 => copy().prop_map(Op::LogApply),
+        4 => copy().prop_map(Op::LogDeliver),
+        5 => copy().prop_map(Op::LogApply),
         1 => copy().prop_map(Op::LogForget),
         1 => (copy(), spots()).prop_map(|(copy, spots)| Op::LogAdd(copy, spots)),
-        3 => copy().prop_map(Op::PointTake),
-        2 => (copy(), 0..9usize).prop_map(|(copy, at)| Op::PointDrop(copy, at)),
+        4 => copy().prop_map(Op::PointTake),
+        3 => (copy(), 0..9usize).prop_map(|(copy, at)| Op::PointDrop(copy, at)),
         1 => (copy(), 0..9usize).prop_map(|(copy, at)| Op::PointRollback(copy, at)),
-        2 => (copy(), prop::option::of(0..9usize)).prop_map(|(copy, at)| Op::FailoverCreate(copy, at)),
+        3 => (copy(), prop::option::of(0..9usize)).prop_map(|(copy, at)| Op::FailoverCreate(copy, at)),
         1 => copy().prop_map(Op::FailoverDiscard),
         1 => copy().prop_map(Op::FailoverCommit),
         3 => (
@@ -95,12 +98,12 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
             prop::option::of(spots()),
             prop::bool::weighted(0.2),
             prop::collection::vec(0..12usize, 0..3),
-            prop::collection::vec((0..8usize, 0..60usize), 0..3),
+            prop::collection::vec((0..8usize, 0..SPOTS), 0..3),
         ).prop_map(|(source, point, tracked, full, lost, writes)| {
             Op::Resync { source, point, tracked, full, lost, writes }
         }),
     ];
-    prop::collection::vec(op, 1..40)
+    prop::collection::vec(op, 20..80)
 }
 
 /// What an operation answered: the part that the model knows, and the messages of a session.
@@ -141,16 +144,29 @@ impl Model {
             Op::LogSwitch(at) | Op::LogAdd(at, _) => copy(*at).logs.is_some(),
             Op::LogDrop(at) | Op::LogDeliver(at) => closed(*at),
             Op::LogApply(at) => !copy(*at).received.is_empty(),
-            Op::PointDrop(at, point) | Op::PointRollback(at, point) => *point < copy(*at).points.len(),
+            Op::PointDrop(at, _) | Op::PointRollback(at, _) => !copy(*at).points.is_empty(),
             Op::FailoverCreate(at, point) => {
-                copy(*at).failover.is_none() && point.is_none_or(|point| point < copy(*at).points.len())
+                copy(*at).failover.is_none() && (point.is_none() || !copy(*at).points.is_empty())
             }
             Op::FailoverDiscard(at) | Op::FailoverCommit(at) => copy(*at).failover.is_some(),
             Op::Resync { source, point, .. } => {
-                copy(1 - source).failover.is_none()
-                    && point.is_none_or(|point| point < copy(*source).points.len())
+                copy(1 - source).failover.is_none() && (point.is_none() || !copy(*source).points.is_empty())
             }
         }
+    }
+}
+
+impl Op {
+    /// The operation with a point that exists, where it names one.
+    fn aimed(mut self, model: &Model) -> Self {
+        let aim = |copy: usize, point: &mut usize| *point %= model.copies[copy].points.len().max(1);
+        match &mut self {
+            Self::PointDrop(copy, point) | Self::PointRollback(copy, point) => aim(*copy, point),
+            Self::FailoverCreate(copy, Some(point)) => aim(*copy, point),
+            Self::Resync { source, point: Some(point), .. } => aim(*source, point),
+            _ => {}
+        }
+        self
     }
 }
 
@@ -339,12 +355,13 @@ fn step<S: DiskStore>(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
     #[test]
     fn stamps_do_what_the_model_does(ops in ops()) {
         let (mut model, mut store) = (Model::new(), Stamps::new());
         create(&mut store, DiskFormat::Vhdx);
         for op in ops {
+            let op = op.aimed(&model);
             if model.allows(&op) {
                 let expected = on_model(&mut model, &op);
                 step(&mut store, &model, &op, &expected)?;
@@ -354,7 +371,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
     #[test]
     fn images_answer_as_stamps_do(ops in ops(), raw: bool) {
         let folder = tempfile::tempdir().unwrap();
@@ -364,6 +381,7 @@ proptest! {
         create(&mut stamps, format);
         create(&mut images, format);
         for op in ops {
+            let op = op.aimed(&model);
             if model.allows(&op) {
                 let expected = on_model(&mut model, &op);
                 let answer = step(&mut stamps, &model, &op, &expected)?;
