@@ -5,7 +5,8 @@ pub(crate) const MIB: u64 = 1 << 20;
 /// One kibibyte.
 pub(crate) const KIB: u64 = 1 << 10;
 
-/// Converts a length or index that is known to fit; lossless because the crate builds for 64-bit targets only.
+/// Converts a length or index that is known to fit; lossless because the crate builds for 64-bit targets
+/// only.
 #[inline]
 pub(crate) fn to_usize(value: u64) -> usize {
     usize::try_from(value).expect("64-bit target, see lib.rs")
@@ -53,12 +54,13 @@ pub(crate) fn put(buf: &mut [u8], at: usize, bytes: &[u8]) {
 
 /// Whether every byte is zero, a word at a time.
 pub(crate) fn is_zero(buf: &[u8]) -> bool {
-    let (head, words, tail) = (buf.len() % 16, buf.chunks_exact(16), buf);
-    words.into_iter().all(|word| u128::from_ne_bytes(array(word, 0)) == 0)
-        && tail[tail.len() - head..].iter().all(|byte| *byte == 0)
+    let mut words = buf.chunks_exact(16);
+    words.all(|word| u128::from_ne_bytes(array(word, 0)) == 0)
+        && words.remainder().iter().all(|byte| *byte == 0)
 }
 
-/// CRC-32C of a structure whose 4-byte checksum field at `field` counts as zero (MS-VHDX 2.2.2, 2.2.3, 2.3.1).
+/// CRC-32C of a structure whose 4-byte checksum field at `field` counts as zero (MS-VHDX 2.2.2, 2.2.3,
+/// 2.3.1).
 pub(crate) fn crc_without(buf: &[u8], field: usize) -> u32 {
     let head = crc32c::crc32c(&buf[..field]);
     let blank = crc32c::crc32c_append(head, &[0; 4]);

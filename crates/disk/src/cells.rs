@@ -1,4 +1,5 @@
-//! Which cells of a disk hold anything: the content of an image as a set, independent of its format and history.
+//! Which cells of a disk hold anything: the content of an image as a set, independent of its format and
+//! history.
 
 use std::ops::Range;
 
@@ -6,9 +7,9 @@ use crate::bytes::{MIB, is_zero, to_u64, to_usize};
 use crate::error::{Error, ErrorKind};
 use crate::image::Image;
 
-/// The cells of `cell` bytes with at least one non-zero byte, as byte ranges: sorted, neighbours joined, every bound a
-/// multiple of `cell` (or the end of the disk). Ranges that the format or the host's file system knows to be zero are
-/// not read.
+/// The cells of `cell` bytes with at least one non-zero byte, as byte ranges: sorted, neighbours joined,
+/// every bound a multiple of `cell` (or the end of the disk). Ranges that the format or the host's file
+/// system knows to be zero are not read.
 ///
 /// # Errors
 /// `InvalidOption` unless `cell` is a power of two from 512 bytes to 1 MiB; else those of reading the image.
@@ -30,8 +31,8 @@ pub fn present_cells(image: &dyn Image, cell: u32) -> Result<Vec<Range<u64>>, Er
     Ok(present)
 }
 
-/// Calls `visit` with the runs of cells that hold a non-zero byte, and their content, in order. A run is at most 1 MiB
-/// long; the next may follow at once.
+/// Calls `visit` with the runs of cells that hold a non-zero byte, and their content, in order. A run is at
+/// most 1 MiB long; the next may follow at once.
 pub(crate) fn for_each_filled(
     image: &dyn Image,
     cell: u64,

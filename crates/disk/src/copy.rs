@@ -40,15 +40,16 @@ impl CopyOptions {
     }
 }
 
-/// Copies the content of the image `src` into a new image at `dst`. `src` is opened read-only: a user's file is not
-/// changed, also when its log is to be replayed. A chain becomes one file. What is zero takes no space in the copy.
+/// Copies the content of the image `src` into a new image at `dst`. `src` is opened read-only: a user's file
+/// is not changed, also when its log is to be replayed. A chain becomes one file. What is zero takes no space
+/// in the copy.
 ///
-/// The copy is made beside `dst` under the name `dst` + `.partial` and renamed when it is complete and durable, so that
-/// `dst` is there whole or not at all; what `dst` was before is replaced.
+/// The copy is made beside `dst` under the name `dst` + `.partial` and renamed when it is complete and
+/// durable, so that `dst` is there whole or not at all; what `dst` was before is replaced.
 ///
 /// # Errors
-/// Those of [`crate::open`] for the source and of [`crate::create`] for the copy. `Exists` when the `.partial` file of an
-/// interrupted copy is in the way. After a failure nothing is left behind.
+/// Those of [`crate::open`] for the source and of [`crate::create`] for the copy. `Exists` when the
+/// `.partial` file of an interrupted copy is in the way. After a failure nothing is left behind.
 pub fn copy_sparse(src: impl AsRef<Path>, dst: impl AsRef<Path>, options: &CopyOptions) -> Result<(), Error> {
     copy_sparse_in(&HostFs, src.as_ref(), dst.as_ref(), options)
 }

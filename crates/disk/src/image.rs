@@ -28,10 +28,11 @@ impl std::fmt::Display for Format {
 /// Where the content of a range of the virtual disk comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ExtentKind {
-    /// Nothing was ever stored here: no block in any file of the chain, or a hole of a raw file. Reads as zeros.
+    /// Nothing was ever stored here: no block in any file of the chain, or a hole of a raw file. Reads as
+    /// zeros.
     Absent,
-    /// Known to be zero without looking: a block marked zero or given up, or a present block over a hole of the
-    /// host's file system.
+    /// Known to be zero without looking: a block marked zero or given up, or a present block over a hole of
+    /// the host's file system.
     Zero,
     /// Stored in this image's own file. May still be zeros.
     Data,
@@ -66,10 +67,11 @@ impl Extent {
 
 /// An open virtual disk image: a whole chain, seen as one disk.
 ///
-/// Offsets and lengths are bytes of the virtual disk at any alignment. A range that leaves the disk is refused with
-/// [`crate::ErrorKind::OutOfRange`] and nothing of it is done. A change is durable after [`Image::flush`]; until then
-/// a power cut may keep any part of it. Dropping an image without [`Image::close`] is like a power cut for what was not
-/// flushed and leaves a VHDX to be repaired from its log at the next open, never a broken file.
+/// Offsets and lengths are bytes of the virtual disk at any alignment. A range that leaves the disk is
+/// refused with [`crate::ErrorKind::OutOfRange`] and nothing of it is done. A change is durable after
+/// [`Image::flush`]; until then a power cut may keep any part of it. Dropping an image without
+/// [`Image::close`] is like a power cut for what was not flushed and leaves a VHDX to be repaired from its
+/// log at the next open, never a broken file.
 pub trait Image: Send + Sync {
     /// Size of the virtual disk in bytes.
     fn size(&self) -> u64;
@@ -80,8 +82,8 @@ pub trait Image: Send + Sync {
     /// The container format of the topmost file.
     fn format(&self) -> Format;
 
-    /// The GUID that names the present content of the disk (VHDX: DataWriteGuid, MS-VHDX 2.2.2), where the format has
-    /// one. It changes with the first change of a writing session.
+    /// The GUID that names the present content of the disk (VHDX: DataWriteGuid, MS-VHDX 2.2.2), where the
+    /// format has one. It changes with the first change of a writing session.
     fn data_write_guid(&self) -> Option<uuid::Uuid> {
         None
     }
@@ -98,8 +100,8 @@ pub trait Image: Send + Sync {
     /// `OutOfRange`, `ReadOnly`, or `Io` and `NoSpace` from the files.
     fn write_at(&mut self, offset: u64, data: &[u8]) -> Result<(), Error>;
 
-    /// Makes `len` bytes from `offset` read as zeros and gives their space back where whole blocks, or holes of the
-    /// host's file system, allow it.
+    /// Makes `len` bytes from `offset` read as zeros and gives their space back where whole blocks, or holes
+    /// of the host's file system, allow it.
     ///
     /// # Errors
     /// As [`Image::write_at`].
@@ -108,11 +110,12 @@ pub trait Image: Send + Sync {
     /// Makes everything written so far survive a power cut.
     ///
     /// # Errors
-    /// `Io` or `NoSpace`. After a failed flush the image takes no more changes: what the disk holds is not known.
+    /// `Io` or `NoSpace`. After a failed flush the image takes no more changes: what the disk holds is not
+    /// known.
     fn flush(&mut self) -> Result<(), Error>;
 
-    /// What `range` consists of, in order and without gaps, neighbours of one kind joined; no data is read. Looks at
-    /// the format's own tables and at the holes of the host's files.
+    /// What `range` consists of, in order and without gaps, neighbours of one kind joined; no data is read.
+    /// Looks at the format's own tables and at the holes of the host's files.
     ///
     /// # Errors
     /// `OutOfRange`, or `Io` from the files.

@@ -21,8 +21,8 @@ const VHD_FOOTER: u64 = 512;
 pub enum Access {
     /// No file is changed, not even to replay a log: that happens in memory.
     ReadOnly,
-    /// The image may be changed, its parents are not. A log that is to be replayed is replayed into the file at once; else
-    /// nothing is written before the first change. The seed makes the GUIDs of the session.
+    /// The image may be changed, its parents are not. A log that is to be replayed is replayed into the file
+    /// at once; else nothing is written before the first change. The seed makes the GUIDs of the session.
     ReadWrite(Seed),
 }
 
@@ -46,8 +46,8 @@ impl OpenOptions {
         Self { access: Access::ReadWrite(seed), format: None }
     }
 
-    /// Takes the file for this format without looking. Use it for a raw image whose content a guest controls: a guest can
-    /// write another format's signature at its front.
+    /// Takes the file for this format without looking. Use it for a raw image whose content a guest controls:
+    /// a guest can write another format's signature at its front.
     #[must_use]
     pub const fn format(mut self, format: Format) -> Self {
         self.format = Some(format);
@@ -79,8 +79,8 @@ impl CreateOptions {
         Self { format: Format::Raw, ..Self::vhdx(size, Seed::new([0; 32])) }
     }
 
-    /// A dynamic VHDX of `size` bytes (whole logical sectors, at most 64 TiB) with blocks of 32 MiB, logical sectors of
-    /// 512 and physical ones of 4096 bytes, as Windows makes them. The seed makes its GUIDs.
+    /// A dynamic VHDX of `size` bytes (whole logical sectors, at most 64 TiB) with blocks of 32 MiB, logical
+    /// sectors of 512 and physical ones of 4096 bytes, as Windows makes them. The seed makes its GUIDs.
     #[must_use]
     pub const fn vhdx(size: u64, seed: Seed) -> Self {
         let format = Format::Vhdx;
@@ -138,11 +138,12 @@ impl ChildOptions {
     }
 }
 
-/// Recognises the format of a file by its content: a VHDX signature, a VHD cookie at the front or in the footer, else raw.
+/// Recognises the format of a file by its content: a VHDX signature, a VHD cookie at the front or in the
+/// footer, else raw.
 ///
 /// # Errors
-/// `Corrupt` when the name ends in `.vhdx`, `.avhdx`, `.vhd` or `.avhd` and the content is not of that format; `Misaligned`
-/// when what would be raw is not a whole number of sectors; `NotFound` and `Io`.
+/// `Corrupt` when the name ends in `.vhdx`, `.avhdx`, `.vhd` or `.avhd` and the content is not of that
+/// format; `Misaligned` when what would be raw is not a whole number of sectors; `NotFound` and `Io`.
 pub fn probe(path: impl AsRef<Path>) -> Result<Format, Error> {
     probe_in(&HostFs, path.as_ref())
 }
@@ -201,8 +202,8 @@ fn recognise(file: &dyn BlockFile, path: &Path) -> Result<Format, Error> {
 /// Opens an image and the whole chain of its parents.
 ///
 /// # Errors
-/// Those of [`probe`]; `Unsupported` for VHD; `Corrupt`, `Truncated`, `Unsupported` with the structure concerned;
-/// `ParentNotFound`, `ParentMismatch`; `ReadOnly` and `Io` from the host.
+/// Those of [`probe`]; `Unsupported` for VHD; `Corrupt`, `Truncated`, `Unsupported` with the structure
+/// concerned; `ParentNotFound`, `ParentMismatch`; `ReadOnly` and `Io` from the host.
 pub fn open(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Box<dyn Image>, Error> {
     open_in(&HostFs, path.as_ref(), options)
 }
@@ -238,8 +239,8 @@ pub fn open_in(fs: &dyn FileSystem, path: &Path, options: &OpenOptions) -> Resul
 /// Creates an empty disk and opens it for writing.
 ///
 /// # Errors
-/// `Exists` when the file is there, `InvalidOption` for what the format does not allow, `NoSpace` and `Io`. After a failure
-/// no file is left behind.
+/// `Exists` when the file is there, `InvalidOption` for what the format does not allow, `NoSpace` and `Io`.
+/// After a failure no file is left behind.
 pub fn create(path: impl AsRef<Path>, options: &CreateOptions) -> Result<Box<dyn Image>, Error> {
     create_in(&HostFs, path.as_ref(), options)
 }
@@ -278,8 +279,9 @@ pub fn create_in(fs: &dyn FileSystem, path: &Path, options: &CreateOptions) -> R
     open_in(fs, path, &OpenOptions::read_write(options.seed).format(options.format))
 }
 
-/// Creates a differencing VHDX over `parent` (a VHDX, fixed, dynamic or differencing) and opens it for writing. It takes
-/// size, sector sizes and identity of its parent, names it by its DataWriteGuid, by a relative and by an absolute path.
+/// Creates a differencing VHDX over `parent` (a VHDX, fixed, dynamic or differencing) and opens it for
+/// writing. It takes size, sector sizes and identity of its parent, names it by its DataWriteGuid, by a
+/// relative and by an absolute path.
 ///
 /// The parent must not be changed from then on: the child would no longer fit it.
 ///
@@ -339,7 +341,8 @@ fn new_file(
 ) -> Result<(), Error> {
     let file = fs.create_new(path).map_err(|error| Error::io("new file", error).in_file(path))?;
     fill(file).map_err(|error| {
-        // The first failure is the one to tell; a file that stays has no signature and is not taken for a disk.
+        // The first failure is the one to tell; a file that stays has no signature and is not taken for a
+        // disk.
         let _ = fs.remove(path);
         error.in_file(path)
     })

@@ -1,8 +1,8 @@
 //! The file layer: the only place where the crate touches files.
 //!
-//! [`BlockFile`] is a file with positional access and nothing else; [`FileSystem`] finds and makes such files by path.
-//! The two are the seam for tests: a double may keep everything in memory, drop writes that were not flushed, tear
-//! sectors, or fail.
+//! [`BlockFile`] is a file with positional access and nothing else; [`FileSystem`] finds and makes such files
+//! by path. The two are the seam for tests: a double may keep everything in memory, drop writes that were not
+//! flushed, tear sectors, or fail.
 
 mod host;
 mod mem;
@@ -17,7 +17,8 @@ pub use host::{HostFile, HostFs};
 pub use mem::{MemFile, MemFs};
 pub(crate) use overlay::Overlay;
 
-/// A file with positional access. Methods take `&self`: the file has no cursor, and the host orders concurrent calls.
+/// A file with positional access. Methods take `&self`: the file has no cursor, and the host orders
+/// concurrent calls.
 pub trait BlockFile: Send + Sync {
     /// Length in bytes.
     ///
@@ -57,15 +58,15 @@ pub trait BlockFile: Send + Sync {
     /// The host's.
     fn flush(&self) -> io::Result<()>;
 
-    /// Makes a range read as zeros and gives its space back where the host can. The file's length stays; what lies
-    /// past it is ignored.
+    /// Makes a range read as zeros and gives its space back where the host can. The file's length stays; what
+    /// lies past it is ignored.
     ///
     /// # Errors
     /// The host's.
     fn punch_hole(&self, offset: u64, len: u64) -> io::Result<()>;
 
-    /// The parts of `range` that may hold anything but zeros: sorted, not touching, within the range and the file. A
-    /// host that cannot tell answers with all of it.
+    /// The parts of `range` that may hold anything but zeros: sorted, not touching, within the range and the
+    /// file. A host that cannot tell answers with all of it.
     ///
     /// # Errors
     /// The host's.

@@ -15,7 +15,8 @@ enum Patch {
     Data(Box<[u8]>),
 }
 
-/// `base` with patches. Changes go in before it is shared as a [`BlockFile`], which then refuses all further ones.
+/// `base` with patches. Changes go in before it is shared as a [`BlockFile`], which then refuses all further
+/// ones.
 pub(crate) struct Overlay {
     base: Arc<dyn BlockFile>,
     len: u64,

@@ -1,12 +1,14 @@
 //! Change logs of Hyper-V Replica (MS-HRL, version 2): the writes to one disk since the log before.
 //!
 //! ```text
-//!   header, 4096 bytes | metadata block (empty) | data of n writes | metadata block | data | metadata block | ...
+//!   header, 4096 bytes | metadata block (empty) | data of n writes | metadata block | data | metadata block
+//!   | ...
 //! ```
 //!
-//! A metadata block describes the data in front of it and says how far back the block before it stands. A log is read from
-//! its end: the header of a closed log names the end, the distances lead back to the first block, and the writes are then
-//! applied forward. A log whose header names no end was not closed; what it holds is not all that was written.
+//! A metadata block describes the data in front of it and says how far back the block before it stands. A log
+//! is read from its end: the header of a closed log names the end, the distances lead back to the first
+//! block, and the writes are then applied forward. A log whose header names no end was not closed; what it
+//! holds is not all that was written.
 
 mod layout;
 mod read;
@@ -24,7 +26,8 @@ pub struct HrlInfo {
     pub unique_id: Uuid,
     /// The log before this one; nil for the first.
     pub previous_id: Uuid,
-    /// The DataWriteGuid of the VHDX whose writes these are: it tells whether the disk was changed without the log.
+    /// The DataWriteGuid of the VHDX whose writes these are: it tells whether the disk was changed without
+    /// the log.
     pub data_write_guid: Uuid,
     /// Seconds since 2000-01-01 UTC.
     pub created: u32,

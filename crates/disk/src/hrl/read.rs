@@ -37,7 +37,8 @@ impl HrlReader {
     /// Opens a log and checks header and metadata blocks; data is checked when it is read.
     ///
     /// # Errors
-    /// `NotClosed` when its writer died or failed, `Unsupported` for another version, `Corrupt`, `Truncated`, `NotFound`, `Io`.
+    /// `NotClosed` when its writer died or failed, `Unsupported` for another version, `Corrupt`, `Truncated`,
+    /// `NotFound`, `Io`.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         Self::open_in(&HostFs, path.as_ref())
     }
@@ -60,7 +61,8 @@ impl HrlReader {
         &self.header.info
     }
 
-    /// Refuses a log that was not written for the disk as it is: one with another DataWriteGuid was changed without the log.
+    /// Refuses a log that was not written for the disk as it is: one with another DataWriteGuid was changed
+    /// without the log.
     ///
     /// # Errors
     /// `DiskMismatch`.
@@ -93,14 +95,15 @@ impl HrlReader {
             .remedy(REMEDY)
     }
 
-    /// The writes in the order in which they were made. Ranges may overlap: the order matters. The log does not know
-    /// the size of its disk: a write past it is refused by [`crate::Image::write_at`].
+    /// The writes in the order in which they were made. Ranges may overlap: the order matters. The log does
+    /// not know the size of its disk: a write past it is refused by [`crate::Image::write_at`].
     #[must_use]
     pub fn entries(&self) -> Entries<'_> {
         Entries { log: self, left: self.blocks.clone(), slots: Vec::new().into_iter(), at: 0 }
     }
 
-    /// Finds the metadata blocks from the end of the log, and checks that each describes all the data in front of it.
+    /// Finds the metadata blocks from the end of the log, and checks that each describes all the data in
+    /// front of it.
     fn walk_back(&mut self) -> Result<(), Error> {
         let size = u64::from(self.header.metadata_size);
         let first = HEADER;

@@ -25,8 +25,8 @@ pub struct HrlOptions {
     pub created: u32,
 }
 
-/// A log that is being written. Dropped without [`HrlWriter::close`] it stays open for ever: readers refuse it, as after a
-/// crash of its writer.
+/// A log that is being written. Dropped without [`HrlWriter::close`] it stays open for ever: readers refuse
+/// it, as after a crash of its writer.
 pub struct HrlWriter {
     path: PathBuf,
     file: Arc<dyn BlockFile>,
@@ -95,8 +95,8 @@ impl HrlWriter {
         }
     }
 
-    /// Bytes that the log would have if it were closed now: 4096 for the header, 4096 for the first metadata block and for
-    /// every begun 127 writes, and the data as written.
+    /// Bytes that the log would have if it were closed now: 4096 for the header, 4096 for the first metadata
+    /// block and for every begun 127 writes, and the data as written.
     #[must_use]
     pub fn size(&self) -> u64 {
         let open_block = if self.slots.is_empty() { 0 } else { u64::from(self.header.metadata_size) };
@@ -109,7 +109,8 @@ impl HrlWriter {
         self.header.info.entries
     }
 
-    /// Writes the last metadata block, makes everything durable, then names the end in the header. Gives the log's size.
+    /// Writes the last metadata block, makes everything durable, then names the end in the header. Gives the
+    /// log's size.
     ///
     /// # Errors
     /// `NoSpace`, `Io`: the log is then not closed.

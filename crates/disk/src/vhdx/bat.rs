@@ -196,7 +196,8 @@ impl Bat {
         })
     }
 
-    /// The end of the run of blocks from `block` on whose entries are surely all zero: `block` itself when it is not.
+    /// The end of the run of blocks from `block` on whose entries are surely all zero: `block` itself when it
+    /// is not.
     pub(crate) fn absent_until(&self, geometry: &Geometry, block: u64) -> u64 {
         let page = geometry.payload_index(block) / PAGE_ENTRIES;
         match self.pages.range(page..).next() {
@@ -211,9 +212,9 @@ impl Bat {
         self.dirty.len()
     }
 
-    /// The changed pages with their file offsets, the highest first. A payload entry and the entry of its sector bitmap
-    /// may lie in different pages, the bitmap's never in the lower one: in this order no prefix of the changes names a
-    /// partially present block before its bitmap.
+    /// The changed pages with their file offsets, the highest first. A payload entry and the entry of its
+    /// sector bitmap may lie in different pages, the bitmap's never in the lower one: in this order no prefix
+    /// of the changes names a partially present block before its bitmap.
     pub(crate) fn take_dirty(&mut self) -> Vec<(u64, Vec<u8>)> {
         let dirty = std::mem::take(&mut self.dirty);
         let encode = |page: u64| {

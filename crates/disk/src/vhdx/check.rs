@@ -1,4 +1,5 @@
-//! What must hold between the structures of a file: everything inside the file, nothing twice, states that fit.
+//! What must hold between the structures of a file: everything inside the file, nothing twice, states that
+//! fit.
 
 use std::fmt;
 

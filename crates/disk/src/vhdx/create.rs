@@ -66,8 +66,8 @@ impl NewDisk {
         Ok(())
     }
 
-    /// Writes an empty disk into an empty file. The signature goes in last: a file whose creation was cut off is not
-    /// taken for a disk.
+    /// Writes an empty disk into an empty file. The signature goes in last: a file whose creation was cut off
+    /// is not taken for a disk.
     pub(crate) fn write(&self, file: &dyn BlockFile) -> Result<(), Error> {
         self.check()?;
         let parent_guid = self.parent.as_ref().map_or(Uuid::nil(), |parent| parent.data_write_guid);

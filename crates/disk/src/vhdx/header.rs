@@ -111,8 +111,8 @@ pub(crate) struct Current {
 }
 
 impl Current {
-    /// Reads both headers and picks the current one: valid, with the higher sequence number. Equal numbers are accepted
-    /// when both headers are the same bytes, as some writers leave them.
+    /// Reads both headers and picks the current one: valid, with the higher sequence number. Equal numbers
+    /// are accepted when both headers are the same bytes, as some writers leave them.
     pub(crate) fn read(file: &dyn BlockFile) -> Result<Self, Error> {
         let mut bytes = [vec![0; to_usize(LEN)], vec![0; to_usize(LEN)]];
         for (buf, at) in bytes.iter_mut().zip(OFFSETS) {
@@ -142,8 +142,8 @@ impl Current {
         Ok(Self { header, slot })
     }
 
-    /// Changes both headers: the one that does not count first, flushed, then the other, flushed, so that at every moment
-    /// one valid header is on the disk. Flushes everything written to the file before as well.
+    /// Changes both headers: the one that does not count first, flushed, then the other, flushed, so that at
+    /// every moment one valid header is on the disk. Flushes everything written to the file before as well.
     pub(crate) fn update(
         &mut self,
         file: &dyn BlockFile,

@@ -114,7 +114,7 @@ impl VhdxImage {
                 .in_file(&self.path)
                 .found(format!("parent {} with DataWriteGuid {}", parent.path.display(), guid.braced()))
                 .requires(format!("{}, the parent as it was when the child was made", locator.linkage()))
-                .remedy("bring back the unchanged parent; a parent that was written to no longer fits its children"));
+                .remedy("bring back the parent as it was: one that was written to fits no child any more"));
         }
         let (own, others) = (self.metadata.logical_sector, parent.metadata.logical_sector);
         if own != others {
@@ -310,7 +310,8 @@ fn guid_source(seed: Seed, header: &Header) -> GuidSource {
     GuidSource::new(seed, &[b"vhdx session", &start, guids[0], guids[1]])
 }
 
-/// Replays the log where there is one: into the file when `guids` are there for the headers, else into memory.
+/// Replays the log where there is one: into the file when `guids` are there for the headers, else into
+/// memory.
 fn replay(
     file: Arc<dyn BlockFile>,
     current: &mut Current,

@@ -24,8 +24,8 @@ const ABSOLUTE: &str = "absolute_win32_path";
 pub(crate) struct Locator(BTreeMap<String, String>);
 
 impl Locator {
-    /// A locator for a parent with this DataWriteGuid. `child` and `parent` are absolute host paths; they are written
-    /// with backslashes, the absolute one under drive `c:`, as the format wants.
+    /// A locator for a parent with this DataWriteGuid. `child` and `parent` are absolute host paths; they are
+    /// written with backslashes, the absolute one under drive `c:`, as the format wants.
     pub(crate) fn new(linkage: Uuid, child: &Path, parent: &Path) -> Self {
         let relative = relative(child.parent().unwrap_or(Path::new("/")), parent);
         let absolute = format!("\\\\?\\c:{}", parent.to_string_lossy().replace('/', "\\"));
@@ -36,8 +36,8 @@ impl Locator {
         ]))
     }
 
-    /// Whether a parent with this DataWriteGuid is the one meant. `parent_linkage2` counts too: it is there while a
-    /// merge into the parent is under way.
+    /// Whether a parent with this DataWriteGuid is the one meant. `parent_linkage2` counts too: it is there
+    /// while a merge into the parent is under way.
     pub(crate) fn accepts(&self, data_write_guid: Uuid) -> bool {
         [LINKAGE, LINKAGE2]
             .into_iter()

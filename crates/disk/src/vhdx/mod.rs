@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   header     which of the two headers counts; replacing both safely
-//!   region     where BAT and metadata stand            metadata, locator   what the disk is, who its parent is
+//!   region     where BAT and metadata stand            metadata, locator   what the disk is, who its parent
+//!   is
 //!   bat        which block stands where, in what state space               which parts of the file are free
 //!   log        changes of BAT and bitmaps, replayed after a power cut
 //!   check      what must hold between all of these     create              new files

@@ -27,7 +27,8 @@ pub(crate) struct Region {
     pub length: u64,
 }
 
-/// The regions of a file: the two that are needed, and all (unknown optional ones too, whose space stays taken).
+/// The regions of a file: the two that are needed, and all (unknown optional ones too, whose space stays
+/// taken).
 #[derive(Debug, Clone)]
 pub(crate) struct Regions {
     pub bat: Region,

@@ -1,12 +1,13 @@
-//! The writing session (MS-VHDX 2.2.2, 2.3): what is written in which order, so that a power cut at any moment leaves
-//! either the old or the new.
+//! The writing session (MS-VHDX 2.2.2, 2.3): what is written in which order, so that a power cut at any
+//! moment leaves either the old or the new.
 //!
 //! 1. The first change of a session replaces both headers (new FileWriteGuid and DataWriteGuid).
-//! 2. Payload goes to its place at once: into blocks that are present, or into space that nothing points at yet.
-//! 3. Changes of the BAT and of sector bitmaps gather in memory until [`VhdxImage::commit`]: payload is flushed where
-//!    pointing at it early would show something else than the old or the new; the changes go into the log; flush; then to
-//!    their places. The first entry of a session is durable before the headers name its log, since a header that names a log
-//!    without an entry makes the file unreadable.
+//! 2. Payload goes to its place at once: into blocks that are present, or into space that nothing points at
+//!    yet.
+//! 3. Changes of the BAT and of sector bitmaps gather in memory until [`VhdxImage::commit`]: payload is
+//!    flushed where pointing at it early would show something else than the old or the new; the changes go
+//!    into the log; flush; then to their places. The first entry of a session is durable before the headers
+//!    name its log, since a header that names a log without an entry makes the file unreadable.
 //! 4. Space that was given up is cleared and used again only after the commit that gave it up.
 //! 5. Closing flushes all, then takes the log's name out of the headers.
 
@@ -51,7 +52,8 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// A session over a file of `len` bytes with these used ranges. Nothing is written before the first change.
+    /// A session over a file of `len` bytes with these used ranges. Nothing is written before the first
+    /// change.
     pub(super) fn new(guids: GuidSource, used: Vec<(u64, u64)>, len: u64) -> Self {
         Self {
             guids,
@@ -82,7 +84,7 @@ impl VhdxImage {
             return Err(Error::new(ErrorKind::Io, "image")
                 .in_file(&self.path)
                 .found("a change after a flush that failed")
-                .remedy("close the image, mend the storage and open it again: what was flushed is replayed from the log"));
+                .remedy("mend the storage and open it again: the log holds what was flushed"));
         }
         if session.begun {
             return Ok(());
@@ -215,7 +217,8 @@ impl VhdxImage {
         Ok(())
     }
 
-    /// Makes a block of a differencing file present with none of its sectors, unless it is partially present already.
+    /// Makes a block of a differencing file present with none of its sectors, unless it is partially present
+    /// already.
     fn ensure_partial(&mut self, block: u64) -> Result<(), Error> {
         if self.state(block) == State::Partial {
             return Ok(());
@@ -318,7 +321,8 @@ impl VhdxImage {
         punched.map_err(|error| self.fail("payload block", place, error))
     }
 
-    /// Zeros over a parent for less than a block: whole sectors become holes of this file, the edges are written.
+    /// Zeros over a parent for less than a block: whole sectors become holes of this file, the edges are
+    /// written.
     fn zero_sectors(&mut self, block: u64, part: Range<u64>) -> Result<(), Error> {
         let sector = u64::from(self.metadata.logical_sector);
         let inner = part.start.next_multiple_of(sector)..part.end / sector * sector;

@@ -109,7 +109,8 @@ fn bits_left_behind_by_an_earlier_life_of_a_block_mean_nothing() {
     let mut image = child(&fs);
     image.write_at(0, &[0xC0; 512]).unwrap();
     image.close().unwrap();
-    // The sector bitmap of the only chunk is at 4 MiB; block 1 is not present, its 2048 bits follow those of block 0.
+    // The sector bitmap of the only chunk is at 4 MiB; block 1 is not present, its 2048 bits follow those of
+    // block 0.
     let file = fs.open(Path::new("/c.avhdx"), true).unwrap();
     file.write_at(4 * MIB + 256, &[0xFF; 256]).unwrap();
     let mut image = open_in(&fs, Path::new("/c.avhdx"), &OpenOptions::read_write(seed(2))).unwrap();

@@ -1,5 +1,6 @@
-//! Power cuts: a writer's operations are recorded; for every prefix, and for any part of what was not flushed, down to torn
-//! sectors, the file must open, what was flushed must be there, and every sector must hold something it was given.
+//! Power cuts: a writer's operations are recorded; for every prefix, and for any part of what was not
+//! flushed, down to torn sectors, the file must open, what was flushed must be there, and every sector must
+//! hold something it was given.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -34,8 +35,8 @@ impl Recorder {
         self.ops.lock().unwrap().push(op);
     }
 
-    /// Records the sectors that a change from `start` to `end` touched as they are now: the host's cache holds whole
-    /// sectors, so a later change of one carries the earlier ones with it.
+    /// Records the sectors that a change from `start` to `end` touched as they are now: the host's cache
+    /// holds whole sectors, so a later change of one carries the earlier ones with it.
     fn record_sectors(&self, start: u64, end: u64) {
         let whole = start / SECTOR * SECTOR..end.next_multiple_of(SECTOR).min(self.now.len().unwrap());
         if start < end && whole.start < whole.end {

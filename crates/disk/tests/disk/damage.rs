@@ -145,7 +145,8 @@ fn a_region_past_the_end_is_truncated() {
     assert_eq!(victim.refused(), ErrorKind::Truncated);
 }
 
-/// Metadata table entries stand at 32 + 32 n: file parameters, size, id, logical, physical; items from 64 KiB on.
+/// Metadata table entries stand at 32 + 32 n: file parameters, size, id, logical, physical; items from 64 KiB
+/// on.
 #[test]
 fn metadata_that_cannot_be_is_corrupt() {
     for (at, bytes, what) in [

@@ -20,7 +20,8 @@ struct Entry {
     changes: Vec<Change>,
 }
 
-/// A victim whose headers name a log, with block 6 to appear at 6 MiB, filled with B7, when the log is replayed.
+/// A victim whose headers name a log, with block 6 to appear at 6 MiB, filled with B7, when the log is
+/// replayed.
 fn dirty() -> Victim {
     let victim = Victim::new();
     victim.file.set_len(7 * MIB).unwrap();

@@ -102,13 +102,15 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     #[test]
-    fn dynamic(steps in prop::collection::vec(step(), 1..25), sector in prop_oneof![Just(512_u32), Just(4096)]) {
-        let size = SIZE / u64::from(sector) * u64::from(sector);
+    fn dynamic(
+        steps in prop::collection::vec(step(), 1..25),
+        sector in prop_oneof![Just(512_u32), Just(4096)],
+    ) {
         let fs = MemFs::new();
-        let options = CreateOptions::vhdx(SIZE.next_multiple_of(4096).max(size), seed(1)).block_size(MIB).logical_sector(sector);
+        let size = SIZE.next_multiple_of(4096);
+        let options = CreateOptions::vhdx(size, seed(1)).block_size(MIB).logical_sector(sector);
         hvrsim_disk::create_in(&fs, Path::new("/d.vhdx"), &options).unwrap().close().unwrap();
-        let mut model = vec![0; usize::try_from(SIZE.next_multiple_of(4096)).unwrap()];
-        run(&fs, "/d.vhdx", &mut model, &steps);
+        run(&fs, "/d.vhdx", &mut vec![0; usize::try_from(size).unwrap()], &steps);
     }
 
     #[test]
@@ -131,7 +133,8 @@ proptest! {
         let options = CreateOptions::vhdx(size, seed(1)).block_size(2 * MIB).logical_sector(sector);
         hvrsim_disk::create_in(&fs, Path::new("/base.vhdx"), &options).unwrap().close().unwrap();
         run(&fs, "/base.vhdx", &mut model, &base);
-        for (parent, child, steps) in [("/base.vhdx", "/mid.avhdx", &middle), ("/mid.avhdx", "/top.avhdx", &top)] {
+        let chain = [("/base.vhdx", "/mid.avhdx", &middle), ("/mid.avhdx", "/top.avhdx", &top)];
+        for (parent, child, steps) in chain {
             let before = model.clone();
             let options = ChildOptions::new(seed(1)).block_size(MIB);
             let image =

@@ -42,8 +42,9 @@ pub fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// A dynamic disk in memory to be damaged: 16 MiB of 1 MiB blocks at `/d.vhdx`, block 0 filled with A1, block 3 with
-/// A3. Its log stands at 1 MiB, its metadata at 2 MiB, its BAT at 3 MiB, block 0 at 4 MiB, block 3 at 5 MiB.
+/// A dynamic disk in memory to be damaged: 16 MiB of 1 MiB blocks at `/d.vhdx`, block 0 filled with A1, block
+/// 3 with A3. Its log stands at 1 MiB, its metadata at 2 MiB, its BAT at 3 MiB, block 0 at 4 MiB, block 3 at
+/// 5 MiB.
 pub struct Victim {
     pub fs: MemFs,
     pub file: Arc<dyn BlockFile>,

@@ -57,8 +57,8 @@ pub(crate) fn peek(sector: &[u8], log_len: u64) -> Option<u64> {
     (&sector[..4] == b"loge" && fits).then_some(length)
 }
 
-/// Reads an entry, `None` unless every field, every descriptor, every data sector and the checksum are right and it
-/// belongs to the log of this GUID.
+/// Reads an entry, `None` unless every field, every descriptor, every data sector and the checksum are right
+/// and it belongs to the log of this GUID.
 pub(crate) fn decode(bytes: &[u8], log_guid: Uuid, log_len: u64) -> Option<(Head, Vec<Change>)> {
     let length = peek(bytes, log_len)?;
     let head = Head {

@@ -1,5 +1,5 @@
-//! The log (MS-VHDX 2.3): a ring through which every change of the BAT and of sector bitmaps goes, so that each is
-//! wholly there or not at all after a power cut.
+//! The log (MS-VHDX 2.3): a ring through which every change of the BAT and of sector bitmaps goes, so that
+//! each is wholly there or not at all after a power cut.
 
 mod entry;
 mod replay;

@@ -51,8 +51,9 @@ impl Ring<'_> {
 impl Sequence {
     /// Finds the active sequence of a log that the header says is to be replayed.
     ///
-    /// From every start, entries are collected while their sequence numbers rise by exactly one; a collection counts when
-    /// the tail of its last entry lies within it, and of those that count the one with the highest last number is active.
+    /// From every start, entries are collected while their sequence numbers rise by exactly one; a collection
+    /// counts when the tail of its last entry lies within it, and of those that count the one with the
+    /// highest last number is active.
     pub(crate) fn find(file: &dyn BlockFile, offset: u64, len: u64, log_guid: Uuid) -> Result<Self, Error> {
         let ring = Ring { file, offset, len };
         let mut heads = BTreeMap::new();
@@ -138,7 +139,8 @@ fn active(heads: &BTreeMap<u64, Head>, log_len: u64) -> Option<Vec<u64>> {
         let next = (at + head.length) % log_len;
         heads.get(&next).filter(|other| other.sequence == head.sequence.wrapping_add(1)).map(|_| next)
     };
-    // A run that begins in the middle of another ends where that one ends and holds less: it need not be tried.
+    // A run that begins in the middle of another ends where that one ends and holds less: it need not be
+    // tried.
     let inner: BTreeSet<u64> = heads.keys().filter_map(|at| follower(*at)).collect();
     let mut best: Option<Vec<u64>> = None;
     for start in heads.keys().filter(|at| !inner.contains(at)) {

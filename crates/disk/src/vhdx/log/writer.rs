@@ -7,12 +7,13 @@ use super::entry::{self, Change, Head};
 use crate::bytes::{MIB, round_up, to_u64, to_usize};
 use crate::file::BlockFile;
 
-/// Changed sectors in one entry at most. Three entries of this size fit into the smallest log (1 MiB): the last durable
-/// one, the one that its tail may name, and the one being written, so that the ring never runs full.
+/// Changed sectors in one entry at most. Three entries of this size fit into the smallest log (1 MiB): the
+/// last durable one, the one that its tail may name, and the one being written, so that the ring never runs
+/// full.
 pub(crate) const BATCH: usize = 84;
 
-/// Writes entries into the ring. The caller flushes after each, then writes the changes to their places; a later flush
-/// makes those durable, which is when the tail may move.
+/// Writes entries into the ring. The caller flushes after each, then writes the changes to their places; a
+/// later flush makes those durable, which is when the tail may move.
 #[derive(Debug, Clone)]
 pub(crate) struct LogWriter {
     offset: u64,
@@ -33,8 +34,8 @@ impl LogWriter {
         self.guid
     }
 
-    /// Writes one entry of at most [`BATCH`] sectors (file offset, 4 KiB). `flushed_len` is the length that the file
-    /// surely has on the disk, `len` the one that it has now.
+    /// Writes one entry of at most [`BATCH`] sectors (file offset, 4 KiB). `flushed_len` is the length that
+    /// the file surely has on the disk, `len` the one that it has now.
     pub(crate) fn write(
         &mut self,
         file: &dyn BlockFile,
