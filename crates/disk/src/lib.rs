@@ -16,8 +16,8 @@
 //! put memory instead of a disk, drop unflushed writes or make an operation fail.
 //!
 //! ```
-//! use hvrsim_disk::{ChildOptions, CreateOptions, OpenOptions, Seed, create, create_child, open,
-//! present_cells};
+//! use hvrsim_disk::{ChildOptions, CreateOptions, OpenOptions, Seed};
+//! use hvrsim_disk::{create, create_child, open, present_cells};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let folder = tempfile::tempdir()?;

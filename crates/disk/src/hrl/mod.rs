@@ -1,8 +1,7 @@
 //! Change logs of Hyper-V Replica (MS-HRL, version 2): the writes to one disk since the log before.
 //!
 //! ```text
-//!   header, 4096 bytes | metadata block (empty) | data of n writes | metadata block | data | metadata block
-//!   | ...
+//!   header, 4096 bytes | metadata block (empty) | data of n writes | metadata block | data | ...
 //! ```
 //!
 //! A metadata block describes the data in front of it and says how far back the block before it stands. A log

@@ -1,13 +1,15 @@
 //! VHDX files (MS-VHDX): fixed, dynamic and differencing.
 //!
 //! ```text
-//!   header     which of the two headers counts; replacing both safely
-//!   region     where BAT and metadata stand            metadata, locator   what the disk is, who its parent
-//!   is
-//!   bat        which block stands where, in what state space               which parts of the file are free
-//!   log        changes of BAT and bitmaps, replayed after a power cut
-//!   check      what must hold between all of these     create              new files
-//!   image      opening, reading, extents               write               the writing session
+//!   header    which of the two headers counts; replacing both safely
+//!   region    where BAT and metadata stand
+//!   metadata  what the disk is; locator: who its parent is
+//!   bat       which block stands where, in what state; space: which parts of the file are free
+//!   log       changes of BAT and bitmaps, replayed after a power cut
+//!   check     what must hold between all of these
+//!   create    new files
+//!   image     opening, reading, extents
+//!   write     the writing session
 //! ```
 
 mod bat;
