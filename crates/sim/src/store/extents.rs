@@ -61,20 +61,24 @@ fn end_of(list: &[u64], index: usize) -> u64 {
 /// The index of the run that holds a place of the chunk. Guesses from the place first: a walk of a few
 /// neighbours costs less than the scattered looks of a binary search.
 fn index_of(list: &[u64], at: u64) -> usize {
-    const NEAR: usize = 16;
-    let guess = usize::try_from((at * list.len() as u64) >> CHUNK_BITS).unwrap_or(0);
-    let low = guess.saturating_sub(NEAR);
-    let high = list.len().min(guess + NEAR);
+    const NEAR: usize = 12;
     let starts = |index: usize| place(list[index]) <= at;
-    if starts(low) && list.get(high).is_none_or(|entry| place(*entry) > at) {
-        let mut index = guess;
-        while !starts(index) {
-            index -= 1;
-        }
-        while index + 1 < high && starts(index + 1) {
+    let guess = usize::try_from((at * list.len() as u64) >> CHUNK_BITS).unwrap_or(0);
+    let mut index = guess;
+    if starts(guess) {
+        while index < guess + NEAR {
+            if index + 1 == list.len() || !starts(index + 1) {
+                return index;
+            }
             index += 1;
         }
-        return index;
+    } else {
+        while index + NEAR > guess {
+            index -= 1;
+            if starts(index) {
+                return index;
+            }
+        }
     }
     list.partition_point(|entry| place(*entry) <= at) - 1
 }
@@ -123,19 +127,25 @@ impl<const STEP: u64> Extents<STEP> {
 
     /// Changes a part of one chunk.
     fn put_part(&mut self, chunk: u64, start: u64, end: u64, value: u64) {
-        if !matches!(self.spans.get(&chunk), Some(Span::Mixed(_))) {
-            let now = self.chunk_value(chunk);
-            self.cut(chunk);
-            self.cut(chunk + 1);
-            self.spans.insert(chunk, Span::Mixed(vec![pack(0, now)]));
+        if let Some(Span::Mixed(list)) = self.spans.get_mut(&chunk) {
+            let (before, after) = Self::edit(list, start, end, value);
+            self.cells = self.cells - before + after;
+            if let [one] = list[..] {
+                self.spans.remove(&chunk);
+                self.join(chunk, 1, self::value(one));
+            }
+            return;
         }
-        let Some(Span::Mixed(list)) = self.spans.get_mut(&chunk) else { return };
-        let (before, after) = Self::edit(list, start, end, value);
+        let now = self.chunk_value(chunk);
+        if Self::grown(now, start) == value {
+            return;
+        }
+        self.cut(chunk);
+        self.cut(chunk + 1);
+        let mut list = vec![pack(0, now)];
+        let (before, after) = Self::edit(&mut list, start, end, value);
         self.cells = self.cells - before + after;
-        if let [one] = list[..] {
-            self.spans.remove(&chunk);
-            self.join(chunk, 1, self::value(one));
-        }
+        self.spans.insert(chunk, Span::Mixed(list));
     }
 
     /// Changes a chunk's list. Returns how many cells of the part were in the map, and are now.
@@ -265,12 +275,12 @@ impl<const STEP: u64> Extents<STEP> {
     /// The value at a cell, and where the run of which that is true ends, as far as one look tells.
     pub(super) fn run_at(&self, cell: u64) -> (u64, Option<u64>) {
         let chunk = cell >> CHUNK_BITS;
+        if let Some(Span::Mixed(list)) = self.spans.get(&chunk) {
+            let index = index_of(list, cell % CHUNK);
+            let value = Self::grown(value(list[index]), cell % CHUNK - place(list[index]));
+            return (chunk * CHUNK + end_of(list, index), (value != NOTHING).then_some(value));
+        }
         let (end, value) = match self.spans.range(..=chunk).next_back() {
-            Some((&at, Span::Mixed(list))) if at == chunk => {
-                let index = index_of(list, cell % CHUNK);
-                let value = Self::grown(value(list[index]), cell % CHUNK - place(list[index]));
-                (chunk * CHUNK + end_of(list, index), value)
-            }
             Some((&at, &Span::Same(count, value))) if chunk < at + u64::from(count) => {
                 ((at + u64::from(count)) * CHUNK, Self::grown(value, cell - at * CHUNK))
             }
@@ -322,8 +332,8 @@ impl<const STEP: u64> Extents<STEP> {
         None
     }
 
-    /// Adds what `other` has in a run and this map has not; `missing` is added where the other has nothing.
-    pub(super) fn keep(&mut self, other: &Self, run: Run, missing: Option<u64>) {
+    /// Adds what `other` has in a run and this map has not, as 0 where the other has nothing.
+    pub(super) fn keep(&mut self, other: &Self, run: Run) {
         let mut at = run.start;
         while at < run.end() {
             let (end, known) = self.run_at(at);
@@ -331,19 +341,23 @@ impl<const STEP: u64> Extents<STEP> {
             while known.is_none() && at < end {
                 let (until, value) = other.run_at(at);
                 let part = Run::new(at, until.min(end));
-                if let Some(value) = value.or(missing) {
-                    self.set(part, value);
-                }
+                self.set(part, value.unwrap_or(0));
                 at = part.end();
             }
             at = end;
         }
     }
 
-    /// Adds what `other` has and this map has not.
-    pub(super) fn fill_from(&mut self, other: &Self) {
-        for (run, _) in other.iter() {
-            self.keep(other, run, None);
+    /// Gives those of the run's cells that the map has not values that start with `value`.
+    pub(super) fn fill(&mut self, run: Run, value: u64) {
+        let mut at = run.start;
+        while at < run.end() {
+            let (end, known) = self.run_at(at);
+            let part = Run::new(at, end.min(run.end()));
+            if known.is_none() {
+                self.set(part, Self::grown(value, at - run.start));
+            }
+            at = part.end();
         }
     }
 }

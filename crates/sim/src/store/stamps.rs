@@ -16,6 +16,7 @@ use super::{
 };
 
 mod disk;
+mod frozen;
 mod log;
 mod side;
 
@@ -104,6 +105,15 @@ fn make(spec: &DiskSpec) -> StoreResult<Disk> {
         }
     }
     Ok(disk)
+}
+
+#[cfg(test)]
+impl Stamps {
+    /// The write that the guest reads in a cell; 0: none.
+    pub(super) fn stamp(&self, copy: CopyId, disk: u8, cell: u64) -> u64 {
+        let parts = self.copy(copy).disks[usize::from(disk)].view(None, Run { start: cell, len: 1 });
+        parts.first().map_or(0, |(_, stamp)| *stamp)
+    }
 }
 
 impl DiskStore for Stamps {

@@ -3,6 +3,7 @@
 use hvrsim_resync::runs::Run;
 use serde::{Deserialize, Serialize};
 
+use super::frozen::Frozen;
 use crate::store::extents::Stamped;
 
 /// A run of cells and the write that they hold; 0 for absent cells.
@@ -14,16 +15,18 @@ pub(super) struct Disk {
     /// Bytes.
     pub(super) size: u64,
     base: Stamped,
-    /// One for each recovery point, oldest first: what the base held in the cells that were overwritten
-    /// between the point and the next one.
-    undo: Vec<Stamped>,
+    /// One for each recovery point but the newest, oldest first: what the base held in the cells that
+    /// were overwritten between the point and the next one.
+    older: Vec<Frozen>,
+    /// The newest point's.
+    newest: Option<Stamped>,
     /// The failover disk's own cells.
     failover: Option<Box<Stamped>>,
 }
 
 impl Disk {
     pub(super) fn new(size: u64) -> Self {
-        Self { size, base: Stamped::default(), undo: Vec::new(), failover: None }
+        Self { size, base: Stamped::default(), older: Vec::new(), newest: None, failover: None }
     }
 
     /// Cells of the disk.
@@ -47,10 +50,10 @@ impl Disk {
     /// Changes the base: recovery points and a failover disk keep seeing what they saw.
     pub(super) fn overwrite(&mut self, run: Run, stamp: u64) {
         if let Some(failover) = &mut self.failover {
-            failover.keep(&self.base, run, Some(0));
+            failover.keep(&self.base, run);
         }
-        if let Some(newest) = self.undo.last_mut() {
-            newest.keep(&self.base, run, Some(0));
+        if let Some(newest) = &mut self.newest {
+            newest.keep(&self.base, run);
         }
         self.put(run, stamp);
     }
@@ -65,24 +68,33 @@ impl Disk {
 
     /// A recovery point is taken: it is the newest.
     pub(super) fn take_point(&mut self) {
-        self.undo.push(Stamped::default());
+        self.older.extend(self.newest.replace(Stamped::default()).map(|before| Frozen::new(&before)));
     }
 
     /// Drops the recovery point at this place; older ones keep what they need of it.
     pub(super) fn drop_point(&mut self, at: usize) {
-        let dropped = self.undo.remove(at);
-        if let Some(older) = at.checked_sub(1).and_then(|older| self.undo.get_mut(older)) {
-            older.fill_from(&dropped);
+        let is_newest = at == self.older.len();
+        let dropped = if is_newest { self.newest.take() } else { Some(self.older.remove(at).thaw()) };
+        let Some(before) = at.checked_sub(1) else { return };
+        let mut merged = self.older.remove(before).thaw();
+        for (run, stamp) in dropped.iter().flat_map(Stamped::iter) {
+            merged.fill(run, stamp);
+        }
+        if is_newest {
+            self.newest = Some(merged);
+        } else {
+            self.older.insert(before, Frozen::new(&merged));
         }
     }
 
     /// Sets the base back to a point; it and all newer ones are gone.
     pub(super) fn roll_back(&mut self, at: usize) {
         let undone = self.undone(at);
-        self.undo.truncate(at);
+        self.older.truncate(at);
+        self.newest = self.older.pop().map(|newest| newest.thaw());
         for (run, stamp) in undone.iter() {
             if let Some(failover) = &mut self.failover {
-                failover.keep(&self.base, run, Some(0));
+                failover.keep(&self.base, run);
             }
             self.put(run, stamp);
         }
@@ -91,8 +103,11 @@ impl Disk {
     /// What the base held at a point, in the cells that changed since.
     pub(super) fn undone(&self, at: usize) -> Stamped {
         let mut out = Stamped::default();
-        for layer in &self.undo[at..] {
-            out.fill_from(layer);
+        for (run, stamp) in self.older.iter().skip(at).flat_map(|older| older.from(0)) {
+            out.fill(run, stamp);
+        }
+        for (run, stamp) in self.newest.iter().flat_map(Stamped::iter) {
+            out.fill(run, stamp);
         }
         out
     }
@@ -109,7 +124,8 @@ impl Disk {
 
     /// Merges the failover disk into the base and drops all points. Returns the cells merged.
     pub(super) fn commit_failover(&mut self) -> u64 {
-        self.undo.clear();
+        self.older.clear();
+        self.newest = None;
         let failover = self.failover.take().unwrap_or_default();
         for (run, stamp) in failover.iter() {
             self.put(run, stamp);
@@ -123,10 +139,12 @@ impl Disk {
     }
 
     /// The layers over the base that a view looks through, nearest first.
-    fn layers(&self, point: Option<usize>) -> impl Iterator<Item = &Stamped> {
+    fn layers(&self, point: Option<usize>) -> impl Iterator<Item = Layer<'_>> {
         let failover = if point.is_none() { self.failover.as_deref() } else { None };
-        let undo = point.map_or(&[][..], |at| &self.undo[at..]);
-        failover.into_iter().chain(undo)
+        let older = point.map_or(&[][..], |at| &self.older[at..]);
+        let newest = point.and(self.newest.as_ref());
+        let older = failover.map(Layer::Open).into_iter().chain(older.iter().map(Layer::Frozen));
+        older.chain(newest.map(Layer::Open))
     }
 
     /// The content of a run in a view (a point, or what the guest sees), without absent parts.
@@ -135,7 +153,7 @@ impl Disk {
         for layer in self.layers(point) {
             let mut left = Vec::new();
             for part in open {
-                for (part, stamp) in layer.segments(part) {
+                for (part, stamp) in layer.look(part) {
                     match stamp {
                         Some(stamp) => found.push((part, stamp)),
                         None => left.push(part),
@@ -193,6 +211,28 @@ impl Disk {
             cells = cells - covered + if stamp == 0 { 0 } else { run.len };
         }
         cells
+    }
+}
+
+/// What lies over the base in a view.
+enum Layer<'a> {
+    Open(&'a Stamped),
+    Frozen(&'a Frozen),
+}
+
+impl Layer<'_> {
+    fn look(&self, run: Run) -> Vec<(Run, Option<u64>)> {
+        match self {
+            Self::Open(map) => map.segments(run).collect(),
+            Self::Frozen(map) => map.segments(run),
+        }
+    }
+
+    fn next(&self, from: u64) -> Option<u64> {
+        match self {
+            Self::Open(map) => map.next(from),
+            Self::Frozen(map) => map.next(from),
+        }
     }
 }
 
