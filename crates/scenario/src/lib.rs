@@ -4,12 +4,14 @@
 //! * [`source`]: the text and places in it
 //! * [`model`]: a scenario with every word resolved to its typed value, each with its place
 //! * [`mod@check`]: from a text to a scenario, or to all that is wrong with it
+//! * [`mod@run`]: carries a scenario out
 //! * [`diagnostic`]: one thing that is wrong, with the line shown and the nearest right name
 
 pub mod check;
 pub mod diagnostic;
 pub mod model;
 mod parse;
+pub mod run;
 pub mod source;
 mod yaml;
 

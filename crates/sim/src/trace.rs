@@ -76,6 +76,24 @@ pub enum What {
     Finding(Finding),
     /// A scenario's own words.
     Text(String),
+    /// A step of a scenario begins.
+    Step {
+        /// Its number, from 1; 0 is what is done before the first step.
+        number: u32,
+        /// Its line in the file.
+        line: u32,
+        /// What it does, as it was named.
+        text: String,
+    },
+    /// An expectation was looked at.
+    Expected {
+        /// Its line in the file.
+        line: u32,
+        /// It was met.
+        met: bool,
+        /// What was expected, and what was found.
+        text: String,
+    },
 }
 
 /// Power of a host.
@@ -104,7 +122,7 @@ impl Finding {
     pub const fn name(self) -> &'static str {
         match self {
             Self::SplitBrain => "split-brain",
-            Self::StartedInconsistent => "started-inconsistent",
+            Self::StartedInconsistent => "started-from-inconsistent-disks",
         }
     }
 

@@ -232,6 +232,8 @@ pub enum Fault {
 pub enum HostPower {
     /// It goes off without warning.
     Lost,
+    /// It is shut down in order.
+    Off,
     /// It starts again.
     Back,
 }

@@ -270,7 +270,7 @@ impl Reader<'_> {
             self.word(
                 n,
                 "what happens to a host's power",
-                &[("lost", HostPower::Lost), ("back", HostPower::Back)],
+                &[("lost", HostPower::Lost), ("shut-down", HostPower::Off), ("back", HostPower::Back)],
             )
         });
         Some(Fault::HostPower { host: host?, power: power?.value })

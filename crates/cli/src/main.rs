@@ -1,0 +1,57 @@
+//! `hvrsim`: rehearse Hyper-V Replica failover and failback without hosts.
+//!
+//! Exit codes: 0 all expectations met, 1 an expectation failed, 2 the input is wrong, 3 out of budget or
+//! environment.
+
+// Printing is what a command line is for.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod check;
+mod explain;
+mod input;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Rehearse Hyper-V Replica failover and failback without hosts.
+#[derive(Parser)]
+#[command(name = "hvrsim", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run scenarios: quiet when many are green, precise when one is red
+    Run(run::Arguments),
+    /// Check everything about scenarios that can be known without running them
+    Check(check::Arguments),
+    /// What leads to a state, what leads away, what every operation answers there; or a rule, a method, a cmdlet
+    Explain(explain::Arguments),
+}
+
+/// How a command ended, as exit codes have it. The worst of several wins by its place here.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Exit {
+    /// All expectations met.
+    Green = 0,
+    /// An expectation failed.
+    Red = 1,
+    /// The input is wrong.
+    Input = 2,
+    /// The environment: a folder that cannot be written.
+    Environment = 3,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let exit = match arguments.command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Check(arguments) => check::check(&arguments),
+        Command::Explain(arguments) => explain::explain(&arguments),
+    };
+    ExitCode::from(exit as u8)
+}

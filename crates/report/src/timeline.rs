@@ -1,0 +1,212 @@
+//! The timeline: who did what when, states on both sides, bytes compared and sent, what was lost.
+//!
+//! Replication cycles that came out well are counted instead of listed.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use hvrsim_replica::exchange::Note;
+use hvrsim_sim::Look;
+use hvrsim_sim::trace::{HostPower, Record, What};
+use hvrsim_types::id::{HostId, VmId};
+use hvrsim_types::job::JobState;
+use hvrsim_types::size::Bytes;
+use hvrsim_types::state::ReplicationType;
+use hvrsim_types::time::{Instant, Span};
+
+/// Cycles of one copy since the last line about them.
+#[derive(Clone, Copy, Default)]
+struct Cycles {
+    delivered: u64,
+    bytes: u64,
+    missed: u64,
+    points: u64,
+    last: Instant,
+}
+
+/// Writes a timeline as records come.
+#[derive(Default)]
+pub struct Timeline {
+    cycles: BTreeMap<(HostId, VmId), Cycles>,
+}
+
+/// Widths of the columns of hosts and machines.
+const HOST_WIDTH: usize = 8;
+const VM_WIDTH: usize = 10;
+
+impl Timeline {
+    /// The lines of these records, each ended.
+    pub fn lines(&mut self, names: &dyn Look, records: &[Record]) -> String {
+        let mut out = String::new();
+        for record in records {
+            if self.counted(record) {
+                continue;
+            }
+            if let Some(text) = text(names, record) {
+                self.flush(names, &mut out);
+                line(&mut out, names, record, &text);
+            }
+        }
+        out
+    }
+
+    /// What is still counted and not told.
+    pub fn rest(&mut self, names: &dyn Look) -> String {
+        let mut out = String::new();
+        self.flush(names, &mut out);
+        out
+    }
+
+    /// Counts a record that is not listed by itself.
+    fn counted(&mut self, record: &Record) -> bool {
+        let (Some(host), Some(vm), What::Note(note)) = (record.host, record.vm, &record.what) else {
+            return false;
+        };
+        let (delivered, missed, point) = match note {
+            Note::Delivered { log, .. } if log.kind == ReplicationType::Regular => (log.bytes, 0, 0),
+            Note::Rule { rule, .. } if rule == "ST-17" => (0, 1, 0),
+            Note::PointTaken { kind: ReplicationType::Regular, .. } => (0, 0, 1),
+            Note::PointDropped { .. } => return true,
+            _ => return false,
+        };
+        let cycles = self.cycles.entry((host, vm)).or_default();
+        cycles.delivered += u64::from(delivered > 0);
+        cycles.bytes += delivered;
+        cycles.missed += missed;
+        cycles.points += point;
+        cycles.last = record.at;
+        true
+    }
+
+    fn flush(&mut self, names: &dyn Look, out: &mut String) {
+        for ((host, vm), cycles) in std::mem::take(&mut self.cycles) {
+            let mut parts = Vec::new();
+            if cycles.delivered > 0 {
+                parts.push(format!("{}, {}", many(cycles.delivered, "cycle"), Bytes(cycles.bytes)));
+            }
+            if cycles.missed > 0 {
+                parts.push(format!("{} missed", cycles.missed));
+            }
+            if cycles.points > 0 {
+                parts.push(format!("{} kept", many(cycles.points, "recovery point")));
+            }
+            row(out, names, cycles.last, Some(host), Some(vm), &format!("  {}", parts.join(", ")));
+        }
+    }
+}
+
+fn many(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+fn line(out: &mut String, names: &dyn Look, record: &Record, text: &str) {
+    match &record.what {
+        What::Step { number: 0, .. } => drop(writeln!(out, "\n{text}")),
+        What::Step { number, line, .. } => drop(writeln!(out, "\n{number}. {text}  (line {line})")),
+        _ => {
+            for part in text.lines() {
+                row(out, names, record.at, record.host, record.vm, part);
+            }
+        }
+    }
+}
+
+fn row(out: &mut String, names: &dyn Look, at: Instant, host: Option<HostId>, vm: Option<VmId>, text: &str) {
+    let host = host.map_or("", |id| names.host_name(id));
+    let vm = vm.map_or("", |id| names.vm_name(id));
+    let row = format!("  {:<17} {host:<HOST_WIDTH$} {vm:<VM_WIDTH$} {text}", at.to_string());
+    let _ = writeln!(out, "{}", row.trim_end());
+}
+
+/// A record in words; `None` if the timeline leaves it out.
+fn text(names: &dyn Look, record: &Record) -> Option<String> {
+    Some(match &record.what {
+        What::Called { call, job: Some(job), .. } => format!("> {call}  [job {}]", job.0),
+        What::Called { call, .. } => format!("> {call}"),
+        What::Refused { call, code, text, .. } => format!("> {call}\n  refused, {code}: {text}"),
+        What::Note(note) => return self::note(note),
+        What::Power(power) => format!("  machine {power}"),
+        What::Host(power) => match power {
+            HostPower::Lost => "! host lost its power".to_owned(),
+            HostPower::Off => "! host shut down".to_owned(),
+            HostPower::Back => "! host is back".to_owned(),
+        },
+        What::LinkCut { to, lasts } => {
+            let lasts = lasts.map_or_else(String::new, |span: Span| format!(" for {span}"));
+            format!("! link to {} cut{lasts}", names.host_name(*to))
+        }
+        What::LinkBack { to } => format!("! link to {} carries again", names.host_name(*to)),
+        What::Wrote { tag, bytes } => format!("  guest wrote `{tag}`, {}", Bytes(*bytes)),
+        What::Session { source, counts, done } => {
+            let resent = if counts.resent_bytes == 0 {
+                String::new()
+            } else {
+                format!(" ({} of it again)", Bytes(counts.resent_bytes))
+            };
+            format!(
+                "  {} from {}: compared {}, sent {}{resent}",
+                if *done { "everything received" } else { "transfer given up" },
+                names.host_name(*source),
+                Bytes(counts.compared_bytes),
+                Bytes(counts.sent_bytes),
+            )
+        }
+        What::Lost(losses) => {
+            let lines: Vec<String> = losses.iter().map(|loss| format!("  lost {loss}")).collect();
+            lines.join("\n")
+        }
+        What::Finding(finding) => format!("! finding: {}", finding.name()),
+        What::Text(text) if text.is_empty() => return None,
+        What::Text(text) => format!("  {}", text.replace('\n', "\n  ")),
+        What::Step { text, .. } => text.clone(),
+        What::Expected { line, met, text } => {
+            let words: Vec<&str> = text.split_whitespace().collect();
+            format!("{} {}  (line {line})", if *met { "ok   " } else { "WRONG" }, words.join(" "))
+        }
+    })
+}
+
+fn note(note: &Note) -> Option<String> {
+    Some(match note {
+        Note::Rule { before, after, .. } if before == after => return None,
+        Note::Rule { rule, before, after } => {
+            let name = |(mode, state): (hvrsim_types::state::Mode, hvrsim_types::state::ReplicationState)| {
+                format!("{mode} {}", state.powershell(mode))
+            };
+            format!("  {} -> {}  [{rule}]", name(*before), name(*after))
+        }
+        Note::JobStarted { .. } => return None,
+        Note::JobEnded { state: JobState::Completed, .. } => return None,
+        Note::JobEnded { job, kind, state, code, text } => {
+            format!("  job {} ({}) {state}: {} {text}", job.0, kind.label(), code.0)
+        }
+        Note::Delivered { log, latency } => {
+            format!("  last changes delivered, {}, after {latency}", Bytes(log.bytes))
+        }
+        Note::WillRetry { after } => format!("  no answer; next attempt after {after}"),
+        Note::PointTaken { kind, .. } => format!("  {kind} recovery point kept"),
+        Note::PointDropped { .. } => return None,
+    })
+}
+
+/// How everything stands at the end: each copy, a line.
+#[must_use]
+pub fn standing(names: &dyn Look) -> String {
+    let mut out = String::new();
+    for vm in names.vm_names() {
+        let Some(id) = names.vm(&vm) else { continue };
+        for host in names.host_names() {
+            let Some(host_id) = names.host(&host) else { continue };
+            let Some(view) = names.copy(hvrsim_types::id::CopyId { host: host_id, vm: id }) else { continue };
+            let state = format!("{} {}", view.mode, view.state.powershell(view.mode));
+            let down = if names.host_is_up(host_id) { "" } else { "  (host is down)" };
+            let _ = writeln!(
+                out,
+                "  {host:<HOST_WIDTH$} {vm:<VM_WIDTH$} {state:<40} {:<10} {}{down}",
+                view.health.to_string(),
+                view.power,
+            );
+        }
+    }
+    out
+}

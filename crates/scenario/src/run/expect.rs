@@ -1,0 +1,222 @@
+//! Holds expectations against the world.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+
+use hvrsim_sim::ledger::Loss;
+use hvrsim_sim::store::{DiskStore, View};
+use hvrsim_sim::trace::What;
+use hvrsim_sim::{Look, Sim};
+use hvrsim_types::id::{CopyId, HostId, JobId, VmId};
+use hvrsim_types::size::Bytes;
+use hvrsim_types::time::Span;
+
+use super::{Done, Run, Trouble};
+use crate::diagnostic::Diagnostic;
+use crate::model::expect::{CopyExpectation, Expectation, Finding, JobExpectation, Lost, LostExpectation};
+use crate::model::value::{Comparison, Content};
+use crate::source::{At, Place};
+
+/// What is not as expected: where that is written, and both in words.
+type Differences = Vec<(Place, String)>;
+
+impl<D: DiskStore> Run<'_, D> {
+    /// Looks at all expectations of a step; each that is not met is told.
+    pub(super) fn expect(&mut self, list: &[At<Expectation>]) -> Done {
+        self.sim.settle()?;
+        let mut wrong = Vec::new();
+        for expectation in list {
+            let differences = self.differences(&expectation.value)?;
+            let words = if differences.is_empty() {
+                expectation.place.of(&self.scenario.source.text).trim().to_owned()
+            } else {
+                differences.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>().join("; ")
+            };
+            let met = differences.is_empty();
+            self.record(What::Expected { line: expectation.place.line, met, text: words });
+            wrong.extend(differences);
+        }
+        if wrong.is_empty() {
+            return Ok(());
+        }
+        let source = &self.scenario.source;
+        let told = wrong.into_iter().map(|(place, text)| Diagnostic::error(source, place, text, None));
+        Err(Trouble::Wrong(told.collect()))
+    }
+
+    fn differences(&self, expectation: &Expectation) -> Done<Differences> {
+        Ok(match expectation {
+            Expectation::Copy(wanted) => copy(&self.sim, wanted),
+            Expectation::Job(wanted) => job(&self.sim, &self.jobs, wanted, false),
+            Expectation::Lost(wanted) => lost(wanted, &self.sim.losses(wanted.vm.value)),
+            Expectation::DisksIdentical { vm } => self.disks_identical(vm)?,
+            Expectation::SameContent { disk, same_as } => self.same_content(disk, same_as)?,
+            Expectation::Finding { finding, vm } => self.finding(finding, vm.value),
+        })
+    }
+
+    fn disks_identical(&self, vm: &At<VmId>) -> Done<Differences> {
+        let copies: Vec<CopyId> = self.sim.world.copies().filter(|copy| copy.vm == vm.value).collect();
+        let [first, second] = copies.as_slice() else {
+            let text = format!("{} has {} copies, not two", self.sim.vm_name(vm.value), copies.len());
+            return Ok(vec![(vm.place, text)]);
+        };
+        self.compared(vm.place, (*first, View::Live), (*second, View::Live))
+    }
+
+    fn same_content(&self, disk: &At<CopyId>, same_as: &At<Content>) -> Done<Differences> {
+        let other = match &same_as.value {
+            Content::Now(copy) => (*copy, View::Live),
+            Content::Point(point) => match self.point_id(point) {
+                Some(id) if self.sim.points(point.copy).iter().any(|p| p.id == id) => {
+                    (point.copy, View::Point(id))
+                }
+                _ => {
+                    return Ok(vec![(
+                        same_as.place,
+                        format!("{} is not kept there", self.point_words(point)),
+                    )]);
+                }
+            },
+        };
+        self.compared(same_as.place, (disk.value, View::Live), other)
+    }
+
+    fn compared(&self, place: Place, a: (CopyId, View), b: (CopyId, View)) -> Done<Differences> {
+        if let Some(missing) = [a.0, b.0].into_iter().find(|copy| self.sim.copy(*copy).is_none()) {
+            let text = format!(
+                "{} holds no copy of {}",
+                self.sim.host_name(missing.host),
+                self.sim.vm_name(missing.vm)
+            );
+            return Ok(vec![(place, text)]);
+        }
+        let name = |copy: CopyId| format!("{}/{}", self.sim.host_name(copy.host), self.sim.vm_name(copy.vm));
+        let difference = self.sim.store.difference(a, b)?;
+        let text = difference.map(|d| {
+            format!("{} and {} differ on disk {} at offset {}", name(a.0), name(b.0), d.disk, d.offset)
+        });
+        Ok(text.map(|text| (place, text)).into_iter().collect())
+    }
+
+    fn finding(&self, wanted: &At<Finding>, vm: VmId) -> Differences {
+        let there =
+            self.sim.world.findings.iter().any(|(_, _, of, f)| *of == vm && f.name() == wanted.value.label());
+        if there {
+            return Vec::new();
+        }
+        vec![(wanted.place, format!("{} was not found", wanted.value.label()))]
+    }
+}
+
+/// How a copy is not as expected.
+pub(super) fn copy<D: DiskStore>(sim: &Sim<D>, wanted: &CopyExpectation) -> Differences {
+    let on = CopyId { host: wanted.host.value, vm: wanted.vm.value };
+    let name = format!("{} on {}", sim.vm_name(on.vm), sim.host_name(on.host));
+    let Some(view) = sim.copy(on) else {
+        return vec![(wanted.vm.place, format!("{name} does not exist"))];
+    };
+    let mut wrong = Differences::new();
+    let mut differ = |place: Place, what: &str, found: &dyn Display, needed: &dyn Display| {
+        wrong.push((place, format!("{what} of {name}: expected {needed}, found {found}")));
+    };
+    if let Some(mode) = wanted.mode.as_ref().filter(|mode| mode.value != view.mode) {
+        differ(mode.place, "mode", &view.mode, &mode.value);
+    }
+    if let Some(state) = wanted.replication.as_ref().filter(|s| !s.value.matches(view.mode, view.state)) {
+        let needed = state.value.state.powershell(state.value.mode.unwrap_or(view.mode));
+        differ(state.place, "replication", &view.state.powershell(view.mode), &needed);
+    }
+    if let Some(health) = wanted.health.as_ref().filter(|health| health.value != view.health) {
+        let found = format!("{} ({})", view.health, view.health_details.join(" "));
+        differ(health.place, "health", &found, &health.value);
+    }
+    if let Some(power) = wanted.power.as_ref().filter(|power| power.value != view.power) {
+        differ(power.place, "power", &view.power, &power.value);
+    }
+    wrong
+}
+
+/// How a job is not as expected. `at_least`: a bare progress means at least that.
+pub(super) fn job<D: DiskStore>(
+    sim: &Sim<D>,
+    jobs: &BTreeMap<String, (HostId, JobId)>,
+    wanted: &JobExpectation,
+    at_least: bool,
+) -> Differences {
+    let name = &wanted.job.value;
+    let Some(view) = jobs.get(name).and_then(|(host, id)| sim.job(*host, *id)) else {
+        let text = format!("job {name} is not known any more: jobs are removed five minutes after their end");
+        return vec![(wanted.job.place, text)];
+    };
+    let mut wrong = Differences::new();
+    if let Some(state) = wanted.state.as_ref().filter(|state| state.value != view.state) {
+        let why = if view.error_text.is_empty() { String::new() } else { format!(" ({})", view.error_text) };
+        let text = format!("state of job {name}: expected {}, found {}{why}", state.value, view.state);
+        wrong.push((state.place, text));
+    }
+    if let Some(progress) = &wanted.progress {
+        let enough = at_least && view.percent >= progress.value.value;
+        if !enough && !progress.value.holds(&view.percent) {
+            let text =
+                format!("progress of job {name}: expected {} %, found {} %", progress.value, view.percent);
+            wrong.push((progress.place, text));
+        }
+    }
+    let counts = [
+        ("sent", &wanted.sent, view.sent_bytes),
+        ("compared", &wanted.compared, view.compared_bytes),
+        ("resent", &wanted.resent, view.resent_bytes),
+    ];
+    for (what, wanted, found) in counts {
+        wrong.extend(compare(wanted.as_ref(), Bytes(found), &format!("{what} of job {name}")));
+    }
+    if let Some(error) = wanted.error.as_ref().filter(|error| error.value != view.error) {
+        wrong.push((
+            error.place,
+            format!("error of job {name}: expected {}, found {}", error.value, view.error),
+        ));
+    }
+    wrong
+}
+
+fn compare<T: Ord + Display>(
+    wanted: Option<&At<Comparison<T>>>,
+    found: T,
+    what: &str,
+) -> Option<(Place, String)> {
+    let wanted = wanted?;
+    (!wanted.value.holds(&found))
+        .then(|| (wanted.place, format!("{what}: expected {}, found {found}", wanted.value)))
+}
+
+fn lost(wanted: &LostExpectation, losses: &[Loss]) -> Differences {
+    match &wanted.lost {
+        Lost::Nothing if losses.is_empty() => Vec::new(),
+        Lost::Nothing => {
+            let found: Vec<String> = losses.iter().map(ToString::to_string).collect();
+            vec![(wanted.vm.place, format!("expected no loss, lost {}", found.join("; ")))]
+        }
+        Lost::Writes { tag, bytes, writes, time } => {
+            let named = |loss: &&Loss| tag.as_ref().is_none_or(|t| loss.tag.as_ref() == Some(&t.value));
+            let of: Vec<&Loss> = losses.iter().filter(named).collect();
+            let what = tag.as_ref().map_or(String::new(), |t| format!(" of `{}`", t.value));
+            let span = match (of.iter().map(|l| l.from).min(), of.iter().map(|l| l.to).max()) {
+                (Some(from), Some(to)) => to - from,
+                _ => Span::ZERO,
+            };
+            let total: u64 = of.iter().map(|l| l.bytes).sum();
+            let count: u64 = of.iter().map(|l| l.writes).sum();
+            let checks = [
+                compare(bytes.as_ref(), Bytes(total), &format!("bytes lost{what}")),
+                compare(writes.as_ref(), count, &format!("writes lost{what}")),
+                compare(time.as_ref(), span, &format!("time lost{what}")),
+            ];
+            let mut wrong: Differences = checks.into_iter().flatten().collect();
+            if let (Some(tag), None, None, None, true) = (tag, bytes, writes, time, of.is_empty()) {
+                wrong.push((tag.place, format!("nothing of `{}` was lost", tag.value)));
+            }
+            wrong
+        }
+    }
+}
