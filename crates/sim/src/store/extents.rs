@@ -194,9 +194,9 @@ impl<const STEP: u64> Extents<STEP> {
         if fresh.len() == next - first {
             list[first..next].copy_from_slice(fresh);
         } else {
-            // Grown by an eighth: doubling would waste more than the lists hold.
+            // Grown by a fourth: doubling would waste more than most lists hold.
             if fresh.len() > next - first && list.capacity() < list.len() + 2 {
-                list.reserve_exact(2 + list.len() / 8);
+                list.reserve_exact(6 + list.len() / 4);
             }
             list.splice(first..next, fresh.iter().copied());
         }

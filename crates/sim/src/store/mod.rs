@@ -207,7 +207,8 @@ pub enum StoreError {
 /// A result of a store.
 pub type StoreResult<T> = Result<T, StoreError>;
 
-/// What the model needs of disks. All operations are on all disks of a copy at one instant.
+/// What the model needs of disks. Bytes are counted in whole cells of 4 KiB, but in logs, which count bytes as
+/// written. All operations are on all disks of a copy at one instant.
 ///
 /// The caller (the world) keeps the order of the life cycle; a store may panic on a copy, point or
 /// session that does not exist, since that is an error of the program.
@@ -223,7 +224,8 @@ pub trait DiskStore {
     fn write(&mut self, copy: CopyId, write: &Write) -> StoreResult<()>;
 
     /// Starts tracking with an empty open log; an existing failover disk's content over the base is its
-    /// first entries, so that the log always leads from the base that the peer knows to the present.
+    /// first entries, one write for each run of cells in a 64 KiB block, so that the log always leads from
+    /// the base that the peer knows to the present. Logs of an earlier start are dropped.
     fn log_start(&mut self, copy: CopyId) -> StoreResult<()>;
     /// Stops tracking and drops all logs.
     fn log_stop(&mut self, copy: CopyId) -> StoreResult<()>;
@@ -237,24 +239,27 @@ pub trait DiskStore {
     fn log_drop_oldest(&mut self, copy: CopyId) -> StoreResult<()>;
     /// Copies the oldest closed log of `from` to the end of what `to` has received and not yet applied.
     fn log_deliver(&mut self, from: CopyId, to: CopyId) -> StoreResult<()>;
-    /// Applies the oldest received log to the base (undo logs keep what it overwrites) and drops it.
+    /// Applies the oldest received log to the base and drops it. Undo logs, and a failover disk, keep what it
+    /// overwrites: recovery points and the guest on the failover disk see what they saw.
     fn log_apply(&mut self, copy: CopyId) -> StoreResult<()>;
     /// Drops what was received and not yet applied.
     fn log_forget_received(&mut self, copy: CopyId) -> StoreResult<()>;
-    /// Adds the present content of these blocks' present cells to the open log, as writes; a cell that is absent is added as zeros.
+    /// Adds what the guest sees in these blocks to the open log, one write a block; a cell that is absent is
+    /// added as zeros, and is absent where the log is applied.
     fn log_add(&mut self, copy: CopyId, blocks: &BlockSet) -> StoreResult<()>;
     /// Blocks that the open and the closed logs touch.
     fn log_blocks(&self, copy: CopyId) -> BlockSet;
 
     /// Takes a recovery point of the base: from now on what is overwritten is kept.
     fn point_take(&mut self, copy: CopyId, point: PointId) -> StoreResult<()>;
-    /// Drops a recovery point; the older ones stay readable.
+    /// Drops a recovery point; the older ones stay readable. Not the point that an open session reads.
     fn point_drop(&mut self, copy: CopyId, point: PointId) -> StoreResult<()>;
-    /// Sets the base back to the point; the point and all newer ones are gone.
+    /// Sets the base back to the point; the point and all newer ones are gone. A failover disk keeps its view.
     fn point_rollback(&mut self, copy: CopyId, point: PointId) -> StoreResult<()>;
     /// Blocks of the base that changed since the point was taken.
     fn point_changes(&self, copy: CopyId, point: PointId) -> BlockSet;
-    /// Bytes that would have to be undone to show the base at this point: 0 for the newest content.
+    /// Bytes that would have to be undone to show the base at this point: 0 for the newest content. Walks the
+    /// undo logs from the point on.
     fn point_undo_bytes(&self, copy: CopyId, point: PointId) -> u64;
 
     /// Puts a failover disk over the base, showing `view`.
@@ -266,7 +271,8 @@ pub trait DiskStore {
     /// Whether there is a failover disk.
     fn has_failover(&self, copy: CopyId) -> bool;
 
-    /// Opens a resynchronization.
+    /// Opens a resynchronization. The target has no failover disk, and its guest does not write meanwhile; a
+    /// source seen as [`View::Point`] may be written.
     fn resync_open(&mut self, session: SessionId, spec: &ResyncSpec) -> StoreResult<()>;
     /// The message to carry next, or `None` when everything is equal. The same answer until it is delivered.
     fn resync_next(&mut self, session: SessionId) -> StoreResult<Option<Move>>;
