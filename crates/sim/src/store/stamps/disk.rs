@@ -170,6 +170,15 @@ impl Disk {
         joined(&found)
     }
 
+    /// The one stamp of a whole run, where nothing lies over the base and one look tells it.
+    pub(super) fn plain_stamp(&self, point: Option<usize>, run: Run) -> Option<u64> {
+        if self.layers(point).next().is_some() {
+            return None;
+        }
+        let (end, stamp) = self.base.run_at(run.start);
+        (end >= run.end()).then_some(stamp.unwrap_or(0))
+    }
+
     /// The content of a run as the guest sees it, with absent parts.
     pub(super) fn view_whole(&self, run: Run) -> Vec<Part> {
         let (mut out, mut from) = (Vec::new(), run.start);

@@ -40,10 +40,8 @@ impl<D: AsRef<[Disk]>> Side<D> {
         &self.disks.as_ref()[usize::from(number)]
     }
 
-    fn block(&self, disk: u8, block: u64) -> (Run, Vec<Part>) {
-        let disk = self.disk(disk);
-        let run = Run::new(block * BLOCK_CELLS, ((block + 1) * BLOCK_CELLS).min(disk.cells()));
-        (run, disk.view(self.point, run))
+    fn block(&self, disk: u8, block: u64) -> Run {
+        Run::new(block * BLOCK_CELLS, ((block + 1) * BLOCK_CELLS).min(self.disk(disk).cells()))
     }
 }
 
@@ -68,7 +66,11 @@ impl<D: AsRef<[Disk]>> Blocks for Side<D> {
     }
 
     fn digest(&self, disk: u8, block: u64) -> StoreResult<Digest> {
-        let (run, parts) = self.block(disk, block);
+        let run = self.block(disk, block);
+        if let Some(stamp) = self.disk(disk).plain_stamp(self.point, run) {
+            return Ok(one(stamp));
+        }
+        let parts = self.disk(disk).view(self.point, run);
         Ok(match parts[..] {
             [] => one(0),
             [(whole, stamp)] if whole == run => one(stamp),
@@ -77,7 +79,8 @@ impl<D: AsRef<[Disk]>> Blocks for Side<D> {
     }
 
     fn cell_digests(&self, disk: u8, block: u64) -> StoreResult<Vec<Digest>> {
-        let (run, parts) = self.block(disk, block);
+        let run = self.block(disk, block);
+        let parts = self.disk(disk).view(self.point, run);
         let stamp = |cell| parts.iter().find(|(part, _)| (part.start..part.end()).contains(&cell));
         Ok((run.start..run.end()).map(|cell| one(stamp(cell).map_or(0, |(_, stamp)| *stamp))).collect())
     }

@@ -379,7 +379,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
     #[test]
     fn images_answer_as_stamps_do(ops in ops(), raw: bool) {
         let folder = tempfile::tempdir().unwrap();
