@@ -57,16 +57,26 @@ fn state_name(mode: Mode, state: ReplicationState) -> String {
     format!("{mode} {}", state.powershell(mode))
 }
 
-/// Names of states, one each for all modes in which it has the same.
+/// So many states of a mode are told as "any state".
+const MANY: usize = 12;
+
+/// Names of states, by mode.
 fn state_list(states: impl IntoIterator<Item = (Mode, ReplicationState)>) -> String {
-    let mut all: Vec<String> = Vec::new();
+    let mut modes: Vec<(Mode, Vec<&'static str>)> = Vec::new();
     for (mode, state) in states {
-        let name = state_name(mode, state);
-        if !all.contains(&name) {
-            all.push(name);
+        let name = state.powershell(mode);
+        match modes.iter_mut().find(|(known, _)| *known == mode) {
+            Some((_, names)) if names.contains(&name) => {}
+            Some((_, names)) => names.push(name),
+            None => modes.push((mode, vec![name])),
         }
     }
-    all.join(", ")
+    let one = |(mode, names): (Mode, Vec<&str>)| match (mode, names.len()) {
+        (Mode::None, _) => "not replicated".to_owned(),
+        (_, MANY..) => format!("{mode} in any state"),
+        _ => format!("{mode} {}", names.join(" | ")),
+    };
+    modes.into_iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 fn pairs(rule: &Rule) -> impl Iterator<Item = (Mode, ReplicationState)> + '_ {
@@ -234,7 +244,11 @@ fn reaches(rule: &Rule, mode: Mode, state: ReplicationState) -> bool {
 
 fn answer(call: Call, mode: Mode, state: ReplicationState) -> String {
     // As good as it gets: everything that an operator can bring about is so.
-    let best = |guard: Guard| !matches!(guard, Guard::VmNotOff | Guard::Merging | Guard::Later);
+    let best = |guard: Guard| match guard {
+        Guard::VmNotOff => call == Call::TurnOffVm,
+        Guard::Merging | Guard::Later => false,
+        _ => true,
+    };
     let (code, why) = match decide(call, mode, state, &best) {
         Decision::Take(rule) => {
             let guards = needs(rule);
@@ -242,8 +256,9 @@ fn answer(call: Call, mode: Mode, state: ReplicationState) -> String {
             ("accepted".to_owned(), format!("{}{needs}", rule.id))
         }
         Decision::Refuse(code, refusal) => {
-            let states = state_list(refusal.states_needed);
-            (code.0.to_string(), format!("{}, accepted in {states}", refusal.rule))
+            let own: Vec<_> = refusal.states_needed.iter().copied().filter(|(m, _)| *m == mode).collect();
+            let states = if own.is_empty() { refusal.states_needed } else { own };
+            (code.0.to_string(), format!("{}, accepted in {}", refusal.rule, state_list(states)))
         }
     };
     format!("    {:<38} {code:<9} {why}\n", call.cmdlet())

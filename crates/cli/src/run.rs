@@ -257,7 +257,7 @@ impl One<'_> {
     fn event_log(&self, scenario: &Scenario) -> Result<Option<EventLog>, Exit> {
         let Some(target) = &self.arguments.events else { return Ok(None) };
         let path = if self.several {
-            let stem = self.file.file_stem().map_or_else(|| "scenario".into(), |s| s.to_os_string());
+            let stem = self.file.file_stem().map_or_else(|| "scenario".into(), std::ffi::OsStr::to_os_string);
             target.join(stem).with_extension("jsonl")
         } else {
             target.clone()
@@ -269,7 +269,7 @@ impl One<'_> {
         let given = scenario.images().map(|image| input::folder(self.file).join(&image.value));
         let images: Vec<PathBuf> =
             given.chain(self.arguments.disks.iter().map(|(_, path)| path.clone())).collect();
-        EventLog::create(path, &mut header, &images).map(Some).map_err(|message| {
+        EventLog::create(&path, &mut header, &images).map(Some).map_err(|message| {
             eprintln!("{message}");
             Exit::Environment
         })
@@ -292,7 +292,7 @@ struct EventLog {
 }
 
 impl EventLog {
-    fn create(path: PathBuf, header: &mut Header, images: &[PathBuf]) -> Result<Self, String> {
+    fn create(path: &Path, header: &mut Header, images: &[PathBuf]) -> Result<Self, String> {
         let wrong = |error: &dyn std::fmt::Display| {
             format!("{}: error: the event log cannot be written: {error}", path.display())
         };
@@ -305,11 +305,11 @@ impl EventLog {
         if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).map_err(|e| wrong(&e))?;
         }
-        let mut beside = path.clone().into_os_string();
+        let mut beside = path.as_os_str().to_owned();
         beside.push(".part");
         let beside = PathBuf::from(beside);
         let file = std::fs::File::create(&beside).map_err(|e| wrong(&e))?;
-        let mut log = Self { path: path.clone(), beside, out: std::io::BufWriter::new(file) };
+        let mut log = Self { path: path.to_owned(), beside, out: std::io::BufWriter::new(file) };
         events::header(header).map_err(|e| wrong(&e)).and_then(|line| log.line(&line))?;
         Ok(log)
     }

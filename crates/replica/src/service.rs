@@ -151,15 +151,26 @@ fn refusal(
             (needs.to_owned(), found.to_owned(), remedy.to_owned())
         }
         None => {
-            let names: Vec<String> = states_needed
-                .iter()
-                .map(|(mode, state)| format!("{mode} {}", state.powershell(*mode)))
-                .collect();
+            let names = names_of_needed(&states_needed, mode);
             let reason = if matches!(rule.to, To::Refused(_)) { rule.what } else { "" };
             (names.join(" or "), String::new(), reason.to_owned())
         }
     };
     Refusal { rule: rule.id, call, mode, state, found, needs, states_needed, remedy }
+}
+
+/// The states in which the call is accepted, those of the copy's own mode if there are any.
+fn names_of_needed(states: &[(Mode, ReplicationState)], own: Mode) -> Vec<String> {
+    let same: Vec<String> = states
+        .iter()
+        .filter(|(mode, _)| *mode == own)
+        .map(|(mode, state)| state.powershell(*mode).to_owned())
+        .collect();
+    if same.is_empty() {
+        states.iter().map(|(mode, state)| format!("{mode} {}", state.powershell(*mode))).collect()
+    } else {
+        same
+    }
 }
 
 /// A rule that refuses because of a guard, such as "not Off", needs the opposite.
@@ -260,6 +271,7 @@ impl Work<'_> {
             Guard::DisksPresent => !self.facts.disk_missing,
             Guard::HasDisk => !self.facts.sizes.is_empty(),
             Guard::NotHeld => !self.is_held(),
+            Guard::NotServing => self.copy.served.is_none_or(|served| served.silent),
             Guard::Held => self.is_held(),
             // Asked in the job, decided by the other side's answer.
             Guard::Peer(_) => true,

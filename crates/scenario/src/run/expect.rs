@@ -169,7 +169,7 @@ pub(super) fn job<D: DiskStore>(
         ("resent", &wanted.resent, view.resent_bytes),
     ];
     for (what, wanted, found) in counts {
-        wrong.extend(compare(wanted.as_ref(), Bytes(found), &format!("{what} of job {name}")));
+        wrong.extend(compare(wanted.as_ref(), &Bytes(found), &format!("{what} of job {name}")));
     }
     if let Some(error) = wanted.error.as_ref().filter(|error| error.value != view.error) {
         wrong.push((
@@ -182,11 +182,11 @@ pub(super) fn job<D: DiskStore>(
 
 fn compare<T: Ord + Display>(
     wanted: Option<&At<Comparison<T>>>,
-    found: T,
+    found: &T,
     what: &str,
 ) -> Option<(Place, String)> {
     let wanted = wanted?;
-    (!wanted.value.holds(&found))
+    (!wanted.value.holds(found))
         .then(|| (wanted.place, format!("{what}: expected {}, found {found}", wanted.value)))
 }
 
@@ -208,9 +208,9 @@ fn lost(wanted: &LostExpectation, losses: &[Loss]) -> Differences {
             let total: u64 = of.iter().map(|l| l.bytes).sum();
             let count: u64 = of.iter().map(|l| l.writes).sum();
             let checks = [
-                compare(bytes.as_ref(), Bytes(total), &format!("bytes lost{what}")),
-                compare(writes.as_ref(), count, &format!("writes lost{what}")),
-                compare(time.as_ref(), span, &format!("time lost{what}")),
+                compare(bytes.as_ref(), &Bytes(total), &format!("bytes lost{what}")),
+                compare(writes.as_ref(), &count, &format!("writes lost{what}")),
+                compare(time.as_ref(), &span, &format!("time lost{what}")),
             ];
             let mut wrong: Differences = checks.into_iter().flatten().collect();
             if let (Some(tag), None, None, None, true) = (tag, bytes, writes, time, of.is_empty()) {

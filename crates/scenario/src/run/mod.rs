@@ -18,6 +18,7 @@ use hvrsim_types::time::{Instant, Span};
 
 use crate::diagnostic::Diagnostic;
 use crate::model::Scenario;
+use crate::model::step::Step;
 use crate::source::Place;
 
 /// How long anything is waited for that gives no time-out of its own.
@@ -131,12 +132,20 @@ impl<D: DiskStore> Run<'_, D> {
         let scenario = self.scenario;
         for (index, step) in scenario.steps.iter().enumerate() {
             let number = u32::try_from(index + 1).unwrap_or(u32::MAX);
-            let text = step.name.clone().unwrap_or_else(|| step.action.word().to_owned());
+            let text = step.name.clone().unwrap_or_else(|| self.words(step));
             self.record(What::Step { number, line: step.place.line, text });
             self.step(step)?;
             self.tell();
         }
         Ok(())
+    }
+
+    /// A step without a name is told by its own line.
+    fn words(&self, step: &Step) -> String {
+        let line = self.scenario.source.text.lines().nth(step.place.line.saturating_sub(1) as usize);
+        let words =
+            line.map_or("", |line| line.trim().trim_start_matches("- ").trim_end_matches(['|', ':', ' ']));
+        words.to_owned()
     }
 
     pub(crate) fn record(&mut self, what: What) {

@@ -245,7 +245,7 @@ impl<D: DiskStore> Run<'_, D> {
             Ok(Planned::Operate { on, operation }) => {
                 self.operate(on, &At::new(name, place), operation, false)?
             }
-            Ok(Planned::Answer(code, why)) => Called::answered(code, why, place),
+            Ok(Planned::Answer(code, why)) => Called::answered(code, &why, place),
             Err(error) => return Err(self.wrong(place, error.to_string(), None)),
         };
         if let Some(code) = invoke.returns.as_ref().filter(|code| code.value != called.code) {
@@ -401,7 +401,7 @@ impl Called {
         Self { refused: Some(refused), code: ReturnCode::INVALID_PARAMETER, job: None }
     }
 
-    fn answered(code: ReturnCode, why: String, place: Place) -> Self {
+    fn answered(code: ReturnCode, why: &str, place: Place) -> Self {
         let refused = (!code.accepted()).then(|| Refused {
             code: Some(code),
             rules: Vec::new(),
