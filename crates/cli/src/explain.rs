@@ -72,7 +72,7 @@ fn state_list(states: impl IntoIterator<Item = (Mode, ReplicationState)>) -> Str
         }
     }
     let one = |(mode, names): (Mode, Vec<&str>)| match (mode, names.len()) {
-        (Mode::None, _) => "not replicated".to_owned(),
+        (Mode::None, _) => "a machine that is not replicated".to_owned(),
         (_, MANY..) => format!("{mode} in any state"),
         _ => format!("{mode} {}", names.join(" | ")),
     };
@@ -146,7 +146,7 @@ fn rule_text(rule: &Rule) -> String {
 
 fn call_text(call: Call) -> String {
     let mut out = format!("{}  (WMI: {})\n", call.cmdlet(), call.method());
-    out += &format!("  accepted in: {}\n", state_list(states_needed(call)));
+    out += &format!("  accepted on: {}\n", state_list(states_needed(call)));
     for rule in table::rules().filter(|rule| rule.triggers.contains(&Trigger::Call(call))) {
         out += &format!("\n{}", indented(&rule_text(rule)));
     }
@@ -258,7 +258,7 @@ fn answer(call: Call, mode: Mode, state: ReplicationState) -> String {
         Decision::Refuse(code, refusal) => {
             let own: Vec<_> = refusal.states_needed.iter().copied().filter(|(m, _)| *m == mode).collect();
             let states = if own.is_empty() { refusal.states_needed } else { own };
-            (code.0.to_string(), format!("{}, accepted in {}", refusal.rule, state_list(states)))
+            (code.0.to_string(), format!("{}, accepted on {}", refusal.rule, state_list(states)))
         }
     };
     format!("    {:<38} {code:<9} {why}\n", call.cmdlet())

@@ -227,7 +227,7 @@ impl One<'_> {
         let mut watcher = Watcher {
             timeline: (!self.several && !self.arguments.quiet).then(Timeline::default),
             log: self.event_log(scenario)?,
-            progress: Progress::new(begun),
+            progress: Progress::new(begun, self.several || self.arguments.quiet),
             failed: None,
         };
         watcher.title(scenario, self.arguments.seed);
