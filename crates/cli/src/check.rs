@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::Exit;
 use crate::input;
+use crate::out::out;
 
 /// Arguments of `check`.
 #[derive(clap::Args)]
@@ -35,7 +36,7 @@ fn check_file(file: &std::path::Path) -> Exit {
         return Exit::Input;
     }
     if let Some(scenario) = &checked.scenario {
-        println!("{}: ok, {} steps", source.name, scenario.steps.len());
+        out(format_args!("{}: ok, {} steps\n", source.name, scenario.steps.len()));
     }
     Exit::Green
 }

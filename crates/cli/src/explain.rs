@@ -7,6 +7,7 @@ use hvrsim_types::near::nearest;
 use hvrsim_types::state::{Mode, NamedState, ReplicationState};
 
 use crate::Exit;
+use crate::out::out;
 
 /// Arguments of `explain`.
 #[derive(clap::Args)]
@@ -19,16 +20,16 @@ pub(crate) struct Arguments {
 pub(crate) fn explain(arguments: &Arguments) -> Exit {
     let word = arguments.what.join(" ");
     if let Some(rule) = table::rule(&word) {
-        print!("{}", rule_text(rule));
+        out(rule_text(rule));
         return Exit::Green;
     }
     let calls: Vec<Call> = Call::ALL.iter().copied().filter(|call| names(*call, &word)).collect();
     if !calls.is_empty() {
-        calls.iter().for_each(|call| print!("{}", call_text(*call)));
+        calls.iter().for_each(|call| out(call_text(*call)));
         return Exit::Green;
     }
     if let Some(state) = NamedState::parse(&word) {
-        print!("{}", state_text(state));
+        out(state_text(state));
         return Exit::Green;
     }
     let known: Vec<&str> = table::rules()

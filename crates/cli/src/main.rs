@@ -3,12 +3,13 @@
 //! Exit codes: 0 all expectations met, 1 an expectation failed, 2 the input is wrong, 3 out of budget or
 //! environment.
 
-// Printing is what a command line is for.
-#![allow(clippy::print_stdout, clippy::print_stderr)]
+// Messages go to standard error; standard output goes through `out`.
+#![allow(clippy::print_stderr)]
 
 mod check;
 mod explain;
 mod input;
+mod out;
 mod run;
 
 use std::process::ExitCode;

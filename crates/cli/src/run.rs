@@ -19,6 +19,7 @@ use indicatif::ProgressBar;
 
 use crate::Exit;
 use crate::input;
+use crate::out::out;
 
 /// Arguments of `run`.
 #[derive(clap::Args)]
@@ -185,7 +186,7 @@ impl One<'_> {
     fn leave(&self, folder: &Path, exit: Exit) -> Exit {
         match exit {
             Exit::Green | Exit::Red if self.arguments.keep || exit == Exit::Red => {
-                println!("images: {}", folder.display());
+                out(format_args!("images: {}\n", folder.display()));
             }
             _ => {
                 let _ = std::fs::remove_dir_all(folder);
@@ -244,13 +245,13 @@ impl One<'_> {
         input::show(&ended.failures, &scenario.source.text);
         let green = ended.failures.is_empty();
         let verdict = if green { "green" } else { "RED" };
-        println!(
-            "{verdict}  {}  {} of virtual time, {} records, digest {}",
+        out(format_args!(
+            "{verdict}  {}  {} of virtual time, {} records, digest {}\n",
             scenario.source.name,
             ended.at - Instant::START,
             ended.records,
             ended.digest.get(..16).unwrap_or(&ended.digest),
-        );
+        ));
         Ok((if green { Exit::Green } else { Exit::Red }, sim))
     }
 
@@ -364,21 +365,25 @@ impl Watcher {
     fn title(&self, scenario: &Scenario, seed: Option<u64>) {
         if self.timeline.is_some() {
             let start = scenario.calendar.show(Instant::START);
-            println!("{}  (seed {}, from {start})", scenario.title.value, seed.unwrap_or(scenario.seed));
+            out(format_args!(
+                "{}  (seed {}, from {start})\n",
+                scenario.title.value,
+                seed.unwrap_or(scenario.seed)
+            ));
         }
     }
 
     fn end<D: DiskStore>(&mut self, sim: &Sim<D>, ended: &Ended) -> Result<(), String> {
         if let Some(timeline) = &mut self.timeline {
-            print!("{}", timeline.rest(sim));
-            print!("\nAt the end\n{}", standing(sim));
+            out(timeline.rest(sim));
+            out(format_args!("\nAt the end\n{}", standing(sim)));
             for vm in sim.vm_names() {
                 let losses = sim.vm(&vm).map(|id| sim.losses(id)).unwrap_or_default();
                 for loss in &losses {
-                    println!("  lost of {vm}: {loss}");
+                    out(format_args!("  lost of {vm}: {loss}\n"));
                 }
             }
-            println!();
+            out("\n");
         }
         if let Some(failed) = self.failed.take() {
             return Err(failed);
@@ -395,7 +400,7 @@ impl Watcher {
 impl Observer for Watcher {
     fn records(&mut self, names: &dyn Look, records: &[Record], now: Instant) {
         if let Some(timeline) = &mut self.timeline {
-            print!("{}", timeline.lines(names, records));
+            out(timeline.lines(names, records));
         }
         if let Some(log) = &mut self.log {
             for record in records {
