@@ -334,8 +334,10 @@ struct Progress {
 }
 
 impl Progress {
-    fn new(begun: Clock) -> Self {
-        Self { begun, bar: None, wanted: std::io::stderr().is_terminal() && !std::io::stdout().is_terminal() }
+    /// A timeline on the same terminal is sign enough.
+    fn new(begun: Clock, quiet: bool) -> Self {
+        let alone = quiet || !std::io::stdout().is_terminal();
+        Self { begun, bar: None, wanted: alone && std::io::stderr().is_terminal() }
     }
 
     fn at(&mut self, now: Instant) {
