@@ -152,12 +152,16 @@ fn refusal(
         }
         None => {
             let names = names_of_needed(&states_needed, mode);
+            let needs = if names.len() > FEW { "another state".to_owned() } else { names.join(" or ") };
             let reason = if matches!(rule.to, To::Refused(_)) { rule.what } else { "" };
-            (names.join(" or "), String::new(), reason.to_owned())
+            (needs, String::new(), reason.to_owned())
         }
     };
     Refusal { rule: rule.id, call, mode, state, found, needs, states_needed, remedy }
 }
+
+/// More states than these say nothing to a reader.
+const FEW: usize = 5;
 
 /// The states in which the call is accepted, those of the copy's own mode if there are any.
 fn names_of_needed(states: &[(Mode, ReplicationState)], own: Mode) -> Vec<String> {

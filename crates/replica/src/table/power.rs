@@ -24,6 +24,10 @@ const ALL_STATES: &[ReplicationState] = &[
     FAILBACK_DONE,
 ];
 
+/// Where a machine that is not a replica may be started: everywhere but when it is prepared for failover.
+const MAY_START: &[ReplicationState] =
+    &[DISABLED, READY, INITIAL, REPLICATING, SUSPENDED, ERROR, RESYNC_REQUIRED, RESYNC, RESYNC_SUSPENDED];
+
 pub(super) const RULES: &[Rule] = &[
     Row {
         id: "W-1",
@@ -40,7 +44,7 @@ pub(super) const RULES: &[Rule] = &[
     Row {
         id: "W-2",
         modes: &[Mode::None, Mode::Primary],
-        from: ALL_STATES,
+        from: MAY_START,
         triggers: &[call(Call::StartVm)],
         guards: &[Guard::VmNotRunning, Guard::NotSyncing],
         to: To::Stay,
