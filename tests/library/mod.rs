@@ -1,0 +1,4 @@
+//! Through the library.
+
+mod determinism;
+mod shipped;
