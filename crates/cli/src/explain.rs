@@ -37,8 +37,14 @@ pub(crate) fn explain(arguments: &Arguments) -> Exit {
         .chain(NamedState::names())
         .chain(Call::ALL.iter().flat_map(|call| [call.cmdlet(), call.method()]))
         .collect();
-    let near = nearest(&word, known).map_or_else(String::new, |word| format!("; did you mean `{word}`?"));
-    eprintln!("error: `{word}` is no state, rule, method or cmdlet{near}");
+    let near = nearest(&word, known).map_or_else(
+        || {
+            "ask for instance for `WaitingForFailback`, `PF-66`, `InitiateFailback` or `Start-VMFailover`"
+                .to_owned()
+        },
+        |word| format!("did you mean `{word}`?"),
+    );
+    eprintln!("error: `{word}` is no state, rule, method or cmdlet; {near}");
     Exit::Input
 }
 

@@ -1,6 +1,6 @@
 //! `hvrsim run`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant as Clock};
@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Seed in place of the scenario's
-    #[arg(long)]
+    #[arg(long, value_parser = seed_argument, allow_negative_numbers = true)]
     seed: Option<u64>,
     /// Where disks are kept: `stamps` (numbers of writes) or `images` (real files in a run folder)
     #[arg(long, value_enum)]
@@ -60,6 +60,10 @@ fn disk_argument(text: &str) -> Result<(String, PathBuf), String> {
     }
 }
 
+fn seed_argument(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("expected a whole number from 0 to {}", u64::MAX))
+}
+
 /// The folder that holds the run folders.
 const RUNS: &str = "hvrsim-run";
 
@@ -71,11 +75,37 @@ pub(crate) fn run(arguments: &Arguments) -> Exit {
         );
         return Exit::Input;
     }
+    if let Some(message) = named_twice(arguments) {
+        eprintln!("error: {message}");
+        return Exit::Input;
+    }
     let exits = arguments.files.iter().map(|file| {
         let one = One { arguments, file, several };
         one.run()
     });
     exits.max().unwrap_or(Exit::Green)
+}
+
+/// A machine with two images, or two scenarios whose results would have one name.
+fn named_twice(arguments: &Arguments) -> Option<String> {
+    let mut vms = BTreeSet::new();
+    if let Some((vm, _)) = arguments.disks.iter().find(|(vm, _)| !vms.insert(vm.to_ascii_lowercase())) {
+        return Some(format!("--disk names `{vm}` twice; it stands for the machine's one first disk"));
+    }
+    if arguments.events.is_none() && !arguments.keep {
+        return None;
+    }
+    let mut stems = BTreeMap::new();
+    for file in &arguments.files {
+        if let Some(other) = stems.insert(file.file_stem(), file) {
+            let (file, other) = (file.display(), other.display());
+            return Some(format!(
+                "{other} and {file} have the same name, and so would what --events and --keep leave of them; \
+                 run them one by one"
+            ));
+        }
+    }
+    None
 }
 
 /// One scenario of a command.
@@ -128,16 +158,17 @@ impl One<'_> {
         }
         let names: Vec<&str> = scenario.topology.vms.iter().map(|vm| vm.name.value.as_str()).collect();
         for (vm, image) in &self.arguments.disks {
+            let given = format!("--disk {vm}={}", image.display());
             if !names.iter().any(|name| name.eq_ignore_ascii_case(vm)) {
                 let near = nearest(vm, names.iter().copied()).map_or_else(
                     || format!("it has {}", names.join(", ")),
                     |name| format!("did you mean `{name}`?"),
                 );
-                eprintln!("--disk {vm}=...: error: {} has no virtual machine `{vm}`; {near}", source.name);
+                eprintln!("{given}: error: {} has no virtual machine `{vm}`; {near}", source.name);
                 return Err(Exit::Input);
             }
             if let Some(error) = input::image_error(image) {
-                eprintln!("--disk {vm}: error: {error}");
+                eprintln!("{given}: error: {error}");
                 return Err(Exit::Input);
             }
         }
@@ -162,6 +193,7 @@ impl One<'_> {
     fn on_images(&self, scenario: &Scenario) -> Exit {
         let folder = self.run_folder();
         if let Err(error) = fresh_folder(&folder) {
+            let error = input::folder_error(&folder, &error);
             eprintln!("{}: error: the run folder cannot be written: {error}", folder.display());
             return Exit::Environment;
         }
@@ -304,7 +336,7 @@ impl EventLog {
             header.images.push(hasher.finalize().to_hex().to_string());
         }
         if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder).map_err(|e| wrong(&e))?;
+            std::fs::create_dir_all(folder).map_err(|e| wrong(&input::folder_error(folder, &e)))?;
         }
         let mut beside = path.as_os_str().to_owned();
         beside.push(".part");
@@ -319,10 +351,17 @@ impl EventLog {
         writeln!(self.out, "{line}").map_err(|error| format!("{}: error: {error}", self.path.display()))
     }
 
-    fn finish(mut self) -> Result<(), String> {
+    fn finish(&mut self) -> Result<(), String> {
         let wrong = |error: std::io::Error| format!("{}: error: {error}", self.path.display());
         self.out.flush().map_err(wrong)?;
         std::fs::rename(&self.beside, &self.path).map_err(wrong)
+    }
+}
+
+/// A log that was not finished is no log.
+impl Drop for EventLog {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.beside);
     }
 }
 
