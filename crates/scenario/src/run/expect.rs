@@ -128,7 +128,8 @@ pub(super) fn copy<D: DiskStore>(sim: &Sim<D>, wanted: &CopyExpectation) -> Diff
         differ(state.place, "replication", &view.state.powershell(view.mode), &needed);
     }
     if let Some(health) = wanted.health.as_ref().filter(|health| health.value != view.health) {
-        let found = format!("{} ({})", view.health, view.health_details.join(" "));
+        let why = view.health_details.join(" ");
+        let found = if why.is_empty() { view.health.to_string() } else { format!("{} ({why})", view.health) };
         differ(health.place, "health", &found, &health.value);
     }
     if let Some(power) = wanted.power.as_ref().filter(|power| power.value != view.power) {

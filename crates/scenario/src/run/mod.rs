@@ -18,7 +18,7 @@ use hvrsim_types::time::{Instant, Span};
 
 use crate::diagnostic::Diagnostic;
 use crate::model::Scenario;
-use crate::model::step::Step;
+use crate::model::step::{Action, Step};
 use crate::source::Place;
 
 /// How long anything is waited for that gives no time-out of its own.
@@ -140,8 +140,14 @@ impl<D: DiskStore> Run<'_, D> {
         Ok(())
     }
 
-    /// A step without a name is told by its own line.
+    /// A step without a name is told by its own line, or by the several lines that it runs.
     fn words(&self, step: &Step) -> String {
+        if let Action::Run(run) = &step.action
+            && run.lines.len() > 1
+        {
+            let lines: Vec<&str> = run.lines.iter().map(|line| line.text.value.as_str()).collect();
+            return format!("run: {}", lines.join("; "));
+        }
         let line = self.scenario.source.text.lines().nth(step.place.line.saturating_sub(1) as usize);
         let words =
             line.map_or("", |line| line.trim().trim_start_matches("- ").trim_end_matches(['|', ':', ' ']));
