@@ -110,6 +110,8 @@ pub struct Served {
     pub unlisted: bool,
     /// The host that receives it.
     pub to: HostId,
+    /// That host did not answer when it was asked last.
+    pub silent: bool,
 }
 
 /// A failback that this copy has received.
@@ -179,8 +181,8 @@ pub enum Phase {
         session: SessionId,
         /// The stage.
         stage: PointId,
-        /// It waited for initial replication before.
-        was_awaiting: bool,
+        /// What it goes back to.
+        before: Base,
     },
     /// Primary: resynchronization paused.
     ResyncSuspended(Run),
@@ -188,6 +190,29 @@ pub enum Phase {
     Failback(FailbackRun),
     /// Replica: *FailbackCompleted*.
     FailbackDone(Received),
+}
+
+/// What a replica was before a resynchronization.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub enum Base {
+    /// It waited for initial replication.
+    Waiting,
+    /// It replicated.
+    Replicating,
+    /// Its disks were left inconsistent by a broken failback.
+    Broken,
+}
+
+impl Base {
+    /// The state that it was in.
+    #[must_use]
+    pub const fn phase(self) -> Phase {
+        match self {
+            Self::Waiting => Phase::Awaiting { session: None },
+            Self::Replicating => Phase::Replicating,
+            Self::Broken => Phase::Error,
+        }
+    }
 }
 
 /// The rule by which a failover started.
@@ -290,8 +315,10 @@ pub enum Asking {
     FailbackOpen,
     /// Finish a failback.
     FailbackFinish,
-    /// Does the failback that holds this copy still run?
-    AskFailback,
+    /// Give a completed failback up.
+    GiveUp,
+    /// Does the failback that holds this copy, or the session that it receives, still run?
+    StillWanted,
 }
 
 /// Statistics of the monitoring interval.
@@ -372,8 +399,10 @@ pub struct Copy {
     pub asked: Option<Asked>,
     /// A start that has been scheduled.
     pub scheduled: Option<Scheduled>,
-    /// The swap that this copy made, or agreed to, last.
+    /// The swap that this copy agreed to last.
     pub swap: Option<SwapId>,
+    /// The swap that this copy asked for, and whose answer it does not know.
+    pub asked_swap: Option<SwapId>,
     /// The failback it serves, or served last.
     pub served: Option<Served>,
     /// It runs after a failover and keeps points to fail back to.
@@ -423,6 +452,7 @@ impl Default for Copy {
             asked: None,
             scheduled: None,
             swap: None,
+            asked_swap: None,
             served: None,
             keeps_points: false,
         }

@@ -23,6 +23,8 @@ pub enum TimerKind {
     Window,
     /// A scheduled job is due.
     Scheduled,
+    /// Ask the other side whether what this copy waits for still goes on.
+    Watch,
 }
 
 /// A log on its way, or waiting to be applied.
@@ -129,6 +131,13 @@ pub enum Request {
         /// The new relationship's settings.
         settings: Settings,
     },
+    /// After a failback of which too little is tracked to send a seed: become the replica, to be resynchronized.
+    Yield {
+        /// The swap's identity.
+        swap: SwapId,
+        /// The new relationship's settings.
+        settings: Settings,
+    },
     /// Serve a failback.
     FailbackOpen {
         /// Its session.
@@ -150,8 +159,8 @@ pub enum Request {
         /// The failback was given up after it had completed: the caller is a replica again and needs a resynchronization.
         given_up: bool,
     },
-    /// Is this failback still wanted?
-    AskFailback {
+    /// Is this failback, or this session, still wanted?
+    StillWanted {
         /// The session.
         session: SessionId,
     },

@@ -283,6 +283,12 @@ pub enum Guard {
     HasDisk,
     /// No failback holds this copy.
     NotHeld,
+    /// No swap was asked for whose answer is not known.
+    NoOpenSwap,
+    /// A job that starts initial replication still asks the other side.
+    Starting,
+    /// No failback is served whose receiver answers.
+    NotServing,
     /// A failback holds this copy.
     Held,
     /// A time was given.
@@ -380,7 +386,9 @@ impl Guard {
     #[must_use]
     pub const fn code(self) -> ReturnCode {
         match self {
-            Self::NoTestVm | Self::NoJob | Self::NotMerging | Self::NotHeld => ReturnCode::IN_USE,
+            Self::NoTestVm | Self::NoJob | Self::NotMerging | Self::NotHeld | Self::NotServing => {
+                ReturnCode::IN_USE
+            }
             Self::DisksPresent => ReturnCode::FILE_NOT_FOUND,
             _ => ReturnCode::INVALID_STATE,
         }
@@ -426,6 +434,15 @@ impl Guard {
             Self::HasDisk => ("a disk", "has no disk", "Add a VHDX."),
             Self::NotHeld => {
                 ("no failback under way", "is held by a failback", "Let it end, or cancel its job.")
+            }
+            Self::NoOpenSwap => (
+                "no reverse whose answer was lost",
+                "has asked for a reverse and does not know the answer",
+                "Set-VMReplication -Reverse again, it takes effect once.",
+            ),
+            Self::Starting => ("a start of initial replication under way", "has none", ""),
+            Self::NotServing => {
+                ("no failback under way", "serves a failback", "Cancel its job, or reverse there.")
             }
             Self::Held => ("a failback under way", "is not held", ""),
             Self::Later => ("a start time", "has none", ""),

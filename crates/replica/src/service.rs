@@ -275,6 +275,8 @@ impl Work<'_> {
             Guard::DisksPresent => !self.facts.disk_missing,
             Guard::HasDisk => !self.facts.sizes.is_empty(),
             Guard::NotHeld => !self.is_held(),
+            Guard::NoOpenSwap => copy.asked_swap.is_none(),
+            Guard::Starting => self.is_starting(),
             Guard::NotServing => self.copy.served.is_none_or(|served| served.silent),
             Guard::Held => self.is_held(),
             // Asked in the job, decided by the other side's answer.
@@ -289,6 +291,11 @@ impl Work<'_> {
     fn is_merging(&self) -> bool {
         let finishing = |run: &Run| run.step == RunStep::Finishing;
         self.copy.merging || matches!(&self.copy.phase, Phase::Resync(run) if finishing(run))
+    }
+
+    fn is_starting(&self) -> bool {
+        let asking = |what| matches!(what, Asking::OpenInitial(_));
+        self.copy.asked.is_some_and(|a| asking(a.what)) && matches!(self.copy.phase, Phase::Ready { .. })
     }
 
     fn is_held(&self) -> bool {
@@ -314,6 +321,7 @@ impl Work<'_> {
         );
         self.copy.mode = mode;
         self.copy.phase = phase;
+        self.leave_schedule();
         self.note(Note::Rule { rule: id.to_owned(), before, after });
     }
 

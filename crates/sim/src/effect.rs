@@ -1,6 +1,7 @@
 //! Carries out what the life cycle asks for: messages, timers, disks, sessions.
 
-use hvrsim_replica::exchange::{Effect, Input, Log, Output, Request, Scope, SessionSpec};
+use hvrsim_replica::copy::Phase;
+use hvrsim_replica::exchange::{Effect, Envelope, Input, Log, Output, Request, Scope, SessionSpec};
 use hvrsim_types::id::{CopyId, HostId, PointId, SessionId, VmId};
 use hvrsim_types::state::Power;
 use hvrsim_types::time::Span;
@@ -97,7 +98,7 @@ impl<D: DiskStore> Sim<D> {
             Message::Request(to, envelope) => {
                 let known = self.world.exchanges.get(&envelope.exchange).copied();
                 let Some((from, _, vm)) = known else { return Ok(()) };
-                if self.world.reachable(from, to).is_none() {
+                if self.world.reachable(from, to).is_none() || self.is_withdrawn(&envelope) {
                     self.message_lost(&Message::Request(to, envelope));
                     return Ok(());
                 }
@@ -115,6 +116,13 @@ impl<D: DiskStore> Sim<D> {
                 self.input(CopyId { host: to, vm: envelope.vm }, Input::Reply(envelope))
             }
         }
+    }
+
+    /// A log whose sender has given it up meanwhile: its content may be gone.
+    fn is_withdrawn(&self, envelope: &Envelope<Request>) -> bool {
+        let sender = self.world.host(envelope.from).service.copies.get(&envelope.vm);
+        let sending = sender.and_then(|copy| copy.sending).and_then(|s| s.exchange);
+        matches!(envelope.body, Request::Delta { .. }) && sending != Some(envelope.exchange)
     }
 
     /// What is on its way over a link, or to or from a host, is lost.
@@ -329,10 +337,10 @@ impl<D: DiskStore> Sim<D> {
     }
 
     fn failover_ready(&mut self, copy: CopyId, point: Option<PointId>) -> StoreResult<()> {
-        use hvrsim_types::state::ReplicationState;
-        let state =
-            self.world.host(copy.host).service.copies.get(&copy.vm).map(hvrsim_replica::copy::Copy::state);
-        if state != Some(ReplicationState::FailoverInProgress) {
+        // A failover that was reverted meanwhile, or started anew to another point, is not this one.
+        let phase = self.world.host(copy.host).service.copies.get(&copy.vm).map(|c| &c.phase);
+        let wanted = matches!(phase, Some(Phase::Recovering { point: wanted, .. }) if *wanted == point);
+        if !wanted || self.store.has_failover(copy) {
             return Ok(());
         }
         let view = point.map_or(View::Live, View::Point);

@@ -417,6 +417,12 @@ impl<D: DiskStore> Sim<D> {
         }
     }
 
+    /// Whether a message, or a session of the engine, is on its way between hosts.
+    #[must_use]
+    pub fn messages_under_way(&self) -> bool {
+        !self.world.exchanges.is_empty() || self.world.sessions.values().any(|s| s.running)
+    }
+
     /// Time that has passed.
     #[must_use]
     pub fn now(&self) -> Instant {

@@ -147,7 +147,7 @@ impl Work<'_> {
     }
 
     fn seed_swap(&self) -> Option<SwapId> {
-        (self.copy.mode == Mode::Replica).then_some(self.copy.swap).flatten()
+        (self.copy.mode == Mode::Replica).then_some(self.copy.asked_swap).flatten()
     }
 
     /// A new point's id if one is due: hourly, when additional points are kept.
@@ -261,7 +261,7 @@ impl Work<'_> {
         let keep = usize::from(self.copy.settings.recovery_history).max(1);
         while self.copy.points.len() > keep {
             let oldest = self.copy.points.remove(0);
-            self.effect(Effect::DropPoint(oldest.id));
+            self.drop_point(oldest.id);
             self.note(Note::PointDropped { point: oldest.id });
         }
     }
@@ -297,6 +297,7 @@ impl Work<'_> {
                 self.stop_sending();
                 self.fail_job(ReturnCode::IN_USE, "a failback reads from this copy");
                 self.go("FB-H", Phase::Suspended(Pause::Held));
+                self.arm_watch();
             }
             _ => self.fatal(),
         }

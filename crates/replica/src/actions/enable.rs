@@ -1,11 +1,11 @@
 //! Enabling, turning into a replica, removing.
 
 use hvrsim_types::code::ReturnCode;
-use hvrsim_types::id::{Epoch, HostId, LogSeq};
+use hvrsim_types::id::{Epoch, HostId, LogSeq, PointId};
 use hvrsim_types::job::{JobState, JobType};
 use hvrsim_types::state::Mode;
 
-use crate::copy::{Asking, Copy, Pause, Phase, Received};
+use crate::copy::{Asking, Copy, Pause, Phase};
 use crate::exchange::{Effect, Envelope, Note, Outcome, Reply, Request, TimerKind, Why};
 use crate::job::Stage;
 use crate::operation::Settings;
@@ -82,8 +82,11 @@ impl Work<'_> {
         let job = self.start_job(JobType::StateChange, Stage::Finalizing);
         if self.copy.mode == Mode::Primary {
             self.copy.was_primary = true;
-            self.effect(Effect::RememberUnsent { known: self.copy.tracked });
         }
+        // After a failback the log begins at the point, not where both sides parted.
+        let parted = self.copy.mode == Mode::Primary
+            || matches!(self.copy.phase, Phase::Committed { failback: None, .. });
+        self.effect(Effect::RememberUnsent { known: self.copy.tracked && parted });
         self.leave_primary();
         self.drop_points();
         self.copy.epoch = Epoch(self.copy.epoch.0 + 1);
@@ -98,15 +101,17 @@ impl Work<'_> {
         if let Phase::Initial(run, _) | Phase::Resync(run) | Phase::ResyncSuspended(run) = self.copy.phase {
             self.effect(Effect::CloseSession(run.session));
             self.effect(Effect::DropPoint(run.view));
+            self.tell_closed(run.session);
         }
-        for kind in
-            [TimerKind::Cycle, TimerKind::Retry, TimerKind::Point, TimerKind::Window, TimerKind::Scheduled]
-        {
+        for kind in [
+            TimerKind::Cycle,
+            TimerKind::Retry,
+            TimerKind::Point,
+            TimerKind::Window,
+            TimerKind::Scheduled,
+            TimerKind::Watch,
+        ] {
             self.cancel_timer(kind);
-        }
-        if let Some(scheduled) = self.copy.scheduled.take() {
-            let text = "the state it was scheduled in has been left";
-            self.close_job(scheduled.job, JobState::Terminated, ReturnCode::FAILED, text);
         }
         self.copy.sending = None;
         self.copy.switching = None;
@@ -122,8 +127,16 @@ impl Work<'_> {
     /// Drops all listed recovery points.
     pub(crate) fn drop_points(&mut self) {
         for point in std::mem::take(&mut self.copy.points) {
-            self.effect(Effect::DropPoint(point.id));
+            self.drop_point(point.id);
             self.note(Note::PointDropped { point: point.id });
+        }
+    }
+
+    /// Drops a listed point; one that a failback reads stays until the failback ends.
+    pub(crate) fn drop_point(&mut self, id: PointId) {
+        match &mut self.copy.served {
+            Some(served) if served.point == id => served.unlisted = true,
+            _ => self.effect(Effect::DropPoint(id)),
         }
     }
 
@@ -146,7 +159,7 @@ impl Work<'_> {
     pub(crate) fn remove(&mut self, rule: &'static Rule) -> Outcome {
         let job = self.start_job(JobType::RemoveRelationship, Stage::Finalizing);
         if let Phase::ResyncReceiving { stage, .. } = self.copy.phase {
-            self.effect(Effect::Rollback(stage));
+            self.leave_session(stage);
         }
         if matches!(self.copy.phase, Phase::Recovered { .. }) {
             // The machine keeps what it shows; its disks are merged by the removal.
@@ -209,7 +222,7 @@ impl Work<'_> {
                 self.arm_cycle();
                 self.resend();
             }
-            (_, Phase::FailbackDone(received)) => self.give_failback_up(rule, received),
+            (_, Phase::FailbackDone(received)) => return self.give_failback_up(rule, received),
             _ => self.go(rule.id, Phase::Replicating),
         }
         self.instant_job(rule, JobType::StateChange)
@@ -220,17 +233,10 @@ impl Work<'_> {
         let job = self.start_job(JobType::StateChange, Stage::Asking);
         match self.copy.served {
             Some(served) => {
-                self.ask(served.to, Asking::AskFailback, Request::AskFailback { session: served.session });
+                self.ask(served.to, Asking::StillWanted, Request::StillWanted { session: served.session });
             }
-            None => self.hold_cleared(),
+            None => self.hold_cleared(self.copy.epoch),
         }
         self.started(rule, job)
-    }
-
-    fn give_failback_up(&mut self, rule: &'static Rule, received: Received) {
-        self.copy.tracked = false;
-        self.effect(Effect::LogStop);
-        self.send(received.from, Request::FailbackRelease { session: received.session, given_up: true });
-        self.go(rule.id, Phase::Replicating);
     }
 }

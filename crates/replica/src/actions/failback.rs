@@ -28,10 +28,6 @@ impl Work<'_> {
         self.job_session(session);
         self.copy.attempts = 0;
         let before = Box::new(self.copy.phase.clone());
-        if matches!(*before, Phase::FailbackDone(_)) {
-            self.effect(Effect::LogStop);
-            self.copy.tracked = false;
-        }
         let run = FailbackRun { job, session, from, choice, before, step: FailbackStep::Asking, stage: None };
         self.go(rule.id, Phase::Failback(run));
         if choice == PointChoice::Unknown {
@@ -41,7 +37,7 @@ impl Work<'_> {
                 Why::UnknownPoint.text(),
             );
         } else {
-            self.ask_provider();
+            self.failback_tries_again();
         }
         self.started(rule, job)
     }
@@ -106,6 +102,13 @@ impl Work<'_> {
             ),
             _ => false,
         };
+        // A primary, or a copy that is being failed over, may come to serve; any other replica will not.
+        let may_serve = serves
+            || self.copy.mode == Mode::Primary
+            || matches!(state, S::Recovered | S::FailoverInProgress);
+        if !may_serve {
+            return self.stale();
+        }
         if !serves || self.copy.merging || (self.copy.job.is_some() && again.is_none()) {
             return Reply::Busy;
         }
@@ -116,6 +119,7 @@ impl Work<'_> {
             return Reply::Refused(Why::UnknownPoint);
         }
         let served = again.unwrap_or_else(|| self.serve(envelope, session, point));
+        self.copy.served = Some(Served { silent: false, ..served });
         let whole = !matches!(state, S::Critical | S::WaitingForStartResynchronize);
         Reply::Granted { point: served.point, tracked: whole && self.copy.tracked }
     }
@@ -123,14 +127,15 @@ impl Work<'_> {
     fn serve(&mut self, envelope: &Envelope<Request>, session: SessionId, point: Option<PointId>) -> Served {
         self.drop_served();
         let served = match point {
-            Some(point) => Served { session, point, unlisted: false, to: envelope.from },
+            Some(point) => Served { session, point, unlisted: false, to: envelope.from, silent: false },
             None => {
                 let point = self.new_point();
                 self.effect(Effect::TakePoint(point));
-                Served { session, point, unlisted: true, to: envelope.from }
+                Served { session, point, unlisted: true, to: envelope.from, silent: false }
             }
         };
         self.copy.served = Some(served);
+        self.arm_watch();
         self.copy.epoch = Epoch(self.copy.epoch.max(envelope.epoch).0 + 1);
         if self.copy.mode == Mode::Primary && self.copy.phase == Phase::Replicating {
             self.stop_sending();
@@ -142,17 +147,24 @@ impl Work<'_> {
     // The former primary goes on.
 
     pub(crate) fn failback_answered(&mut self, envelope: &Envelope<Reply>) {
-        let resumed =
-            matches!(self.copy.phase, Phase::Failback(FailbackRun { step: FailbackStep::Moving { .. }, .. }));
+        let moving = match &self.copy.phase {
+            Phase::Failback(FailbackRun { step: FailbackStep::Moving { point, .. }, .. }) => Some(*point),
+            _ => None,
+        };
         match envelope.body {
-            Reply::Granted { .. } if resumed => {
+            Reply::Granted { point, .. } if moving == Some(point) => {
                 let Some(session) = self.run_of_failback().map(|run| run.session) else { return };
                 self.copy.attempts = 0;
                 self.stage(Stage::Transferring);
                 self.effect(Effect::RunSession(session));
             }
-            Reply::Granted { point, tracked } => self.granted(envelope, point, tracked),
-            Reply::Busy | Reply::Stale(..) => self.failback_waits(),
+            Reply::Granted { point, tracked } if moving.is_none() => self.granted(envelope, point, tracked),
+            Reply::Busy => self.failback_waits(),
+            Reply::Stale(..) => self.failback_failed(
+                JobState::Exception,
+                ReturnCode::INVALID_STATE,
+                "the other side is no new primary: nothing runs there that could be brought back",
+            ),
             Reply::Refused(why) => self.failback_failed(JobState::Exception, why.code(), why.text()),
             _ => self.failback_failed(
                 JobState::Exception,
@@ -172,6 +184,9 @@ impl Work<'_> {
         let Some(run) = self.run_of_failback() else { return };
         run.step = FailbackStep::Moving { point, last: false };
         run.stage = stage;
+        if let Phase::FailbackDone(received) = &mut *run.before {
+            received.tracked = false;
+        }
         // What was written here after the last failback, or into an inconsistent disk, is not tracked.
         let known = tracked && !matches!(*run.before, Phase::FailbackDone(_) | Phase::Error);
         let session = run.session;
@@ -182,8 +197,10 @@ impl Work<'_> {
             scope: if known { Scope::Diverged } else { Scope::Everything },
             full: false,
         };
-        self.effect(Effect::ForgetReceived);
-        self.copy.received.clear();
+        if self.copy.tracked {
+            self.effect(Effect::LogStop);
+            self.copy.tracked = false;
+        }
         self.effect(Effect::OpenSession(session, spec));
         self.effect(Effect::RunSession(session));
         self.stage(Stage::Comparing);
@@ -279,8 +296,9 @@ impl Work<'_> {
         }
     }
 
+    /// Stored logs count: they are applied before the failback writes.
     pub(crate) fn failback_tries_again(&mut self) {
-        if self.copy.asked.is_none() {
+        if self.copy.asked.is_none() && self.copy.received.is_empty() && !self.copy.merging {
             self.ask_provider();
         }
     }
@@ -291,6 +309,8 @@ impl Work<'_> {
         self.copy.asked = None;
         self.cancel_timer(TimerKind::Retry);
         self.copy.attempts = 0;
+        // Above what the other side may have raised it to, and told to it with the release.
+        self.copy.epoch = Epoch(self.copy.epoch.0 + 1);
         if matches!(run.step, FailbackStep::Moving { .. }) {
             self.effect(Effect::CloseSession(run.session));
         }
@@ -311,6 +331,31 @@ impl Work<'_> {
         self.go("FB-104", *run.before);
     }
 
+    // Giving a completed failback up: the other side must know, it needs a resynchronization.
+
+    pub(crate) fn give_failback_up(&mut self, rule: &'static Rule, received: Received) -> Outcome {
+        let job = self.start_job(JobType::StateChange, Stage::Asking);
+        let body = Request::FailbackRelease { session: received.session, given_up: true };
+        self.ask(received.from, Asking::GiveUp, body);
+        self.started(rule, job)
+    }
+
+    pub(crate) fn give_up_answered(&mut self, envelope: &Envelope<Reply>) {
+        if envelope.body != Reply::Done {
+            self.fail_by(envelope.body);
+            return;
+        }
+        self.copy.tracked = false;
+        self.effect(Effect::LogStop);
+        // What was written here since is in no other copy: no failover before the resynchronization.
+        self.copy.initial_complete = false;
+        // The other side's logs do not fit these disks any more.
+        self.copy.epoch = Epoch(self.copy.epoch.max(envelope.epoch).0 + 1);
+        self.copy.failed_over_type = ReplicationType::None;
+        self.go("FB-132", Phase::Replicating);
+        self.complete_job();
+    }
+
     // The hold on the new primary.
 
     pub(crate) fn failback_released(
@@ -319,48 +364,51 @@ impl Work<'_> {
         session: SessionId,
         given_up: bool,
     ) {
-        if self.copy.served.is_some_and(|s| s.session == session) {
-            self.release(given_up);
+        let reply = if given_up { self.failback_given_up(session) } else { Reply::Done };
+        if !given_up {
+            if self.copy.mode == Mode::Primary && self.copy.peer == Some(envelope.from) {
+                self.copy.epoch = self.copy.epoch.max(envelope.epoch);
+            }
+            if self.copy.served.is_some_and(|s| s.session == session) {
+                self.release();
+            }
         }
-        self.answer(envelope, Reply::Done);
+        self.answer(envelope, reply);
     }
 
-    fn release(&mut self, given_up: bool) {
-        self.drop_served();
-        if self.copy.phase != Phase::Suspended(Pause::Held) {
-            return;
+    /// Only a primary can be resynchronized from; a repeated request finds it waiting for that.
+    fn failback_given_up(&mut self, session: SessionId) -> Reply {
+        let known = self.copy.served.is_some_and(|s| s.session == session);
+        match self.copy.phase {
+            _ if self.copy.mode != Mode::Primary => self.stale(),
+            Phase::ResyncRequired => {
+                self.drop_served();
+                Reply::Done
+            }
+            _ if self.copy.job.is_some() => Reply::Busy,
+            Phase::Ready { .. } | Phase::Replicating | Phase::Suspended(_) | Phase::Error if known => {
+                self.drop_served();
+                self.require_resync("FB-132P");
+                Reply::Done
+            }
+            _ => self.stale(),
         }
-        if given_up {
-            self.require_resync("FB-132P");
-        } else {
+    }
+
+    fn release(&mut self) {
+        self.drop_served();
+        self.cancel_timer(TimerKind::Watch);
+        if self.copy.phase == Phase::Suspended(Pause::Held) {
             self.go("FB-U", Phase::Replicating);
             self.arm_cycle();
             self.resend();
         }
     }
 
-    /// Asked by the side that is held: is the failback still under way, or completed?
-    pub(crate) fn failback_still_wanted(&mut self, envelope: &Envelope<Request>, session: SessionId) {
-        let wanted = match &self.copy.phase {
-            Phase::Failback(run) => run.session == session,
-            Phase::FailbackDone(received) | Phase::Committed { failback: Some(received), .. } => {
-                received.session == session
-            }
-            _ => false,
-        };
-        self.answer(envelope, if wanted { Reply::Busy } else { Reply::Done });
-    }
-
-    pub(crate) fn ask_failback_answered(&mut self, envelope: &Envelope<Reply>) {
-        if envelope.body == Reply::Busy {
-            self.fail_job(ReturnCode::IN_USE, "a failback still reads from this copy");
-        } else {
-            self.hold_cleared();
-        }
-    }
-
-    pub(crate) fn hold_cleared(&mut self) {
+    /// The failback that held this copy has ended, or nobody answers for it.
+    pub(crate) fn hold_cleared(&mut self, epoch: Epoch) {
         self.complete_job();
-        self.release(false);
+        self.copy.epoch = self.copy.epoch.max(epoch);
+        self.release();
     }
 }

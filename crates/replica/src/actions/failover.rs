@@ -23,7 +23,7 @@ impl Work<'_> {
             _ => FailoverRule::Unplanned,
         };
         if let Phase::ResyncReceiving { stage, .. } = self.copy.phase {
-            self.effect(Effect::Rollback(stage));
+            self.leave_session(stage);
         }
         let point = match choice {
             PointChoice::Id(id) => Some(id),
@@ -36,10 +36,12 @@ impl Work<'_> {
         self.started(rule, job)
     }
 
-    /// All stored logs are applied.
+    /// All stored logs are applied, nothing is being merged: what waits for that goes on.
     pub(crate) fn all_applied(&mut self) {
-        if matches!(self.copy.phase, Phase::Recovering { .. }) {
-            self.make_failover_disk();
+        match self.copy.phase {
+            Phase::Recovering { .. } => self.make_failover_disk(),
+            Phase::Failback(_) => self.failback_tries_again(),
+            _ => {}
         }
     }
 
@@ -118,6 +120,10 @@ impl Work<'_> {
             self.go("UF-84", Phase::Committed { point, failback: None });
             self.complete_job();
         }
-        self.apply_next();
+        if self.copy.received.is_empty() {
+            self.all_applied();
+        } else {
+            self.apply_next();
+        }
     }
 }

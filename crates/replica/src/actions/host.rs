@@ -3,7 +3,7 @@
 use hvrsim_types::code::ReturnCode;
 use hvrsim_types::id::JobId;
 use hvrsim_types::job::JobState;
-use hvrsim_types::state::{Mode, Power};
+use hvrsim_types::state::{Mode, Power, ReplicationType};
 use hvrsim_types::time::Span;
 
 use crate::copy::{Phase, RunStep};
@@ -45,6 +45,8 @@ impl Work<'_> {
         self.copy.switching = None;
         if let Some(sending) = &mut self.copy.sending {
             sending.exchange = None;
+            // The preparation it belonged to is over (G-7).
+            sending.log.kind = ReplicationType::Regular;
         }
         if self.copy.sending.is_some_and(|s| s.swap.is_some()) {
             self.copy.sending = None;
@@ -60,7 +62,8 @@ impl Work<'_> {
                 self.stay("ST-31");
             }
             (Mode::Primary, Phase::Suspended(_) | Phase::Error) if running => self.crash_spoils_log("ST-126"),
-            (Mode::Primary, Phase::ResyncSuspended(run)) if running => {
+            // The job's place is lost with it, whether the machine ran or not (G-8).
+            (Mode::Primary, Phase::ResyncSuspended(run)) => {
                 self.end_run(run);
                 self.crash_spoils_log("ST-126");
             }
@@ -138,7 +141,7 @@ impl Work<'_> {
                 self.abort_job();
                 self.go("UF-117", Phase::Replicating);
             }
-            (_, Phase::Initial(..) | Phase::Resync(_) | Phase::Failback(_)) => {}
+            (_, Phase::Initial(..) | Phase::Resync(_) | Phase::ResyncSuspended(_) | Phase::Failback(_)) => {}
             _ => self.keep_or_abort(),
         }
     }
@@ -152,6 +155,7 @@ impl Work<'_> {
         self.apply_next();
         self.arm_cycle();
         self.arm_window();
+        self.arm_watch();
         let now = self.moment.now;
         if self.copy.keeps_points && matches!(self.copy.phase, Phase::Committed { .. }) {
             self.set_timer(TimerKind::Point, now + Span::HOUR);

@@ -10,7 +10,7 @@ mod reverse;
 mod session;
 
 use hvrsim_types::code::ReturnCode;
-use hvrsim_types::id::{ExchangeId, JobId};
+use hvrsim_types::id::{ExchangeId, HostId, JobId};
 use hvrsim_types::job::{JobState, JobType};
 use hvrsim_types::state::{Mode, ReplicationType};
 use hvrsim_types::time::{Instant, Span};
@@ -67,7 +67,9 @@ impl Work<'_> {
                 Some((bad, "a start time at most 7 days ahead"))
             }
             Operation::Failover { point } => self.unknown_point(*point),
-            Operation::InitiateFailback { settings, point } => failback_parameters(settings, *point),
+            Operation::InitiateFailback { settings, point } => {
+                failback_parameters(settings, *point, self.host)
+            }
             Operation::CancelJob(job) if self.jobs.get(*job).is_none_or(|j| j.vm != self.vm) => {
                 Some((bad, "a job of this virtual machine"))
             }
@@ -167,7 +169,7 @@ impl Work<'_> {
             );
         }
         match &self.copy.phase {
-            Phase::Initial(..) => self.stop_initial(rule),
+            Phase::Initial(..) | Phase::Ready { .. } => self.stop_initial(rule),
             Phase::Resync(_) | Phase::ResyncSuspended(_) => self.stop_resync(rule),
             Phase::Recovering { .. } => self.revert(rule),
             Phase::Failback(_) => {
@@ -189,6 +191,7 @@ impl Work<'_> {
             TimerKind::Point => self.point_due(),
             TimerKind::Window => self.window_open(),
             TimerKind::Scheduled => self.scheduled_due(),
+            TimerKind::Watch => self.watch_due(),
         }
     }
 
@@ -205,6 +208,7 @@ impl Work<'_> {
             Request::Swap { swap, point, failback, settings } => {
                 self.swap_asked(envelope, *swap, *point, *failback, settings.clone());
             }
+            Request::Yield { swap, settings } => self.yield_asked(envelope, *swap, settings.clone()),
             Request::FailbackOpen { session, point } => self.failback_asked(envelope, *session, *point),
             Request::FailbackFinish { session, latest } => {
                 self.failback_finish_asked(envelope, *session, *latest);
@@ -212,7 +216,7 @@ impl Work<'_> {
             Request::FailbackRelease { session, given_up } => {
                 self.failback_released(envelope, *session, *given_up);
             }
-            Request::AskFailback { session } => self.failback_still_wanted(envelope, *session),
+            Request::StillWanted { session } => self.still_wanted(envelope, *session),
         }
     }
 
@@ -232,7 +236,8 @@ impl Work<'_> {
             Asking::Swap => self.swap_answered(envelope),
             Asking::FailbackOpen => self.failback_answered(envelope),
             Asking::FailbackFinish => self.failback_finish_answered(envelope),
-            Asking::AskFailback => self.ask_failback_answered(envelope),
+            Asking::GiveUp => self.give_up_answered(envelope),
+            Asking::StillWanted => self.still_wanted_answered(envelope),
         }
     }
 
@@ -249,7 +254,10 @@ impl Work<'_> {
             Asking::Continue | Asking::Finish => self.run_waits(),
             Asking::Swap => self.swap_broken(),
             Asking::FailbackOpen | Asking::FailbackFinish => self.failback_waits(),
-            Asking::AskFailback => self.hold_cleared(),
+            Asking::GiveUp => {
+                self.fail_job(ReturnCode::NOT_AVAILABLE, "the new primary's side did not answer");
+            }
+            Asking::StillWanted => self.still_wanted_broken(),
         }
     }
 
@@ -294,6 +302,7 @@ impl Work<'_> {
 fn failback_parameters(
     settings: &FailbackSettings,
     point: PointChoice,
+    host: HostId,
 ) -> Option<(ReturnCode, &'static str)> {
     match settings {
         FailbackSettings::Unreadable => {
@@ -306,7 +315,7 @@ fn failback_parameters(
         FailbackSettings::UnknownProvider => {
             Some((ReturnCode::INVALID_PARAMETER, "a registered replication provider"))
         }
-        FailbackSettings::Given { from: None, .. } => {
+        FailbackSettings::Given { from, .. } if from.is_none_or(|from| from == host) => {
             Some((ReturnCode::INVALID_PARAMETER, "the new primary's host as RecoveryConnectionPoint"))
         }
         FailbackSettings::Given { .. } if point == PointChoice::Malformed => {

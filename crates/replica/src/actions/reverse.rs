@@ -36,11 +36,11 @@ impl Work<'_> {
     }
 
     fn ask_swap(&mut self, peer: HostId, failback: Option<Received>, settings: Settings) {
-        let swap = match self.copy.swap {
+        let swap = match self.copy.asked_swap {
             Some(swap) => swap,
             None => self.new_swap(),
         };
-        self.copy.swap = Some(swap);
+        self.copy.asked_swap = Some(swap);
         let point = match &self.copy.phase {
             Phase::Recovered { point } | Phase::Committed { point, .. } => *point,
             _ => None,
@@ -79,7 +79,7 @@ impl Work<'_> {
         if !self.accepts {
             return Reply::Refused(Why::NotReplicaServer);
         }
-        if self.copy.swap == Some(swap) && self.copy.mode == Mode::Replica {
+        if self.has_swapped(swap) {
             return Reply::Swapped;
         }
         if self.copy.job.is_some() {
@@ -165,6 +165,7 @@ impl Work<'_> {
                     (Reply::Refused(Why::NotReplicaServer | Why::NoRelationship), _) => "PF-76",
                     _ => "UF-90",
                 };
+                self.copy.asked_swap = None;
                 self.stay(rule);
                 self.fail_by(reply);
             }
@@ -172,6 +173,10 @@ impl Work<'_> {
     }
 
     fn swapped(&mut self, envelope: &Envelope<Reply>) {
+        if self.received_failback().is_some() {
+            self.back_without_seed(envelope);
+            return;
+        }
         let rule = if matches!(self.copy.phase, Phase::Recovered { .. }) { "PF-74" } else { "PF-75" };
         self.lead(rule, envelope.from, envelope.epoch, Phase::Replicating);
         self.complete_job();
@@ -183,6 +188,7 @@ impl Work<'_> {
         let uncommitted = matches!(self.copy.phase, Phase::Recovered { .. });
         self.adopt(peer, epoch);
         self.copy.swap = None;
+        self.copy.asked_swap = None;
         self.copy.was_primary = false;
         self.copy.failed_over_type = ReplicationType::None;
         self.copy.attempts = 0;
@@ -228,13 +234,69 @@ impl Work<'_> {
         self.stage(Stage::Transferring);
         if tracked && received.tracked {
             self.effect(Effect::LogAddChanges { of: envelope.from, since: point });
+            self.switch(ReplicationType::Regular);
         } else {
-            // Nothing to send: the swap alone, and a resynchronization after it.
-            self.copy.tracked = false;
-            self.effect(Effect::LogStop);
-            self.effect(Effect::LogStart);
+            let settings = self.copy.settings.clone();
+            let Some(swap) = self.copy.asked_swap else { return };
+            self.ask(envelope.from, Asking::Swap, Request::Yield { swap, settings });
         }
-        self.switch(ReplicationType::Regular);
+    }
+
+    /// The other side is the replica now; only a resynchronization can tell what differs.
+    fn back_without_seed(&mut self, envelope: &Envelope<Reply>) {
+        self.lead("FB-109W", envelope.from, envelope.epoch, Phase::ResyncRequired);
+        self.back_home();
+        self.copy.tracked = false;
+        self.effect(Effect::LogStop);
+        self.arm_window();
+        self.complete_job();
+    }
+
+    /// What a failback leaves behind is dropped.
+    fn back_home(&mut self) {
+        self.copy.initial_complete = true;
+        self.copy.keeps_points = false;
+        self.drop_points();
+    }
+
+    pub(crate) fn yield_asked(&mut self, envelope: &Envelope<Request>, swap: SwapId, settings: Settings) {
+        if !self.has_swapped(swap) {
+            if let Some(reply) = self.cannot_yield() {
+                self.answer(envelope, reply);
+                return;
+            }
+            self.follow(envelope, swap, settings);
+            // Its content is its own until the resynchronization.
+            self.copy.initial_complete = false;
+        }
+        self.answer(envelope, Reply::Swapped);
+    }
+
+    /// A repeated request is answered as done, unless this copy has gone on since.
+    fn has_swapped(&self, swap: SwapId) -> bool {
+        let state = self.copy.state();
+        let still = matches!(state, ReplicationState::Replicating | ReplicationState::Suspended);
+        self.copy.swap == Some(swap) && self.copy.mode == Mode::Replica && still
+    }
+
+    fn cannot_yield(&self) -> Option<Reply> {
+        let idle = self.copy.job.is_none() && !self.copy.merging;
+        let fits = self.facts.power == Power::Off && self.copy.served.is_some() && idle;
+        (!fits).then(|| self.stale())
+    }
+
+    /// The new primary's side becomes the replica of the copy that it had served.
+    fn follow(&mut self, envelope: &Envelope<Request>, swap: SwapId, settings: Settings) {
+        self.leave_primary();
+        self.effect(Effect::RememberUnsent { known: true });
+        self.drop_points();
+        self.copy.was_primary = true;
+        self.copy.swap = Some(swap);
+        self.copy.settings = settings;
+        self.copy.failed_over_type = ReplicationType::None;
+        self.copy.initial_complete = true;
+        self.adopt(envelope.from, envelope.epoch);
+        self.change("FB-109", Side::Other, Mode::Replica, Phase::Replicating);
     }
 
     /// The seed of a reverse after a failback makes the receiver the replica.
@@ -245,52 +307,30 @@ impl Work<'_> {
         settings: Settings,
         swap: SwapId,
     ) {
-        if self.copy.swap == Some(swap) && self.copy.mode == Mode::Replica {
-            self.answer(envelope, Reply::Stored(log.seq));
-            return;
+        if !self.has_swapped(swap) {
+            if let Some(reply) = self.cannot_yield() {
+                self.answer(envelope, reply);
+                return;
+            }
+            self.follow(envelope, swap, settings);
+            self.store(envelope, log);
         }
-        if self.facts.power != Power::Off || self.copy.served.is_none() || self.copy.job.is_some() {
-            let reply = self.stale();
-            self.answer(envelope, reply);
-            return;
-        }
-        let epoch = envelope.epoch;
-        self.leave_primary();
-        self.effect(Effect::RememberUnsent { known: true });
-        self.drop_points();
-        self.copy.was_primary = true;
-        self.copy.swap = Some(swap);
-        self.copy.settings = settings;
-        self.copy.failed_over_type = ReplicationType::None;
-        self.copy.initial_complete = true;
-        self.adopt(envelope.from, epoch);
-        self.change("FB-109", Side::Other, Mode::Replica, Phase::Replicating);
-        self.store(envelope, log);
         self.answer(envelope, Reply::Stored(log.seq));
     }
 
     pub(crate) fn seed_answered(&mut self, envelope: &Envelope<Reply>) {
         let Some(sending) = self.copy.sending.take() else { return };
         if !matches!(envelope.body, Reply::Stored(_)) {
+            self.copy.asked_swap = None;
             self.stay("FB-110");
             self.fail_by(envelope.body);
             return;
         }
         self.effect(Effect::DropSentLog);
-        let tracked = self.copy.tracked;
-        let (rule, phase) =
-            if tracked { ("FB-109", Phase::Replicating) } else { ("FB-109W", Phase::ResyncRequired) };
-        self.lead(rule, envelope.from, envelope.epoch, phase);
+        self.lead("FB-109", envelope.from, envelope.epoch, Phase::Replicating);
         self.copy.seq = sending.log.seq;
-        self.copy.initial_complete = true;
-        self.copy.keeps_points = false;
-        self.drop_points();
-        if tracked {
-            self.arm_cycle();
-        } else {
-            self.effect(Effect::LogStop);
-            self.arm_window();
-        }
+        self.back_home();
+        self.arm_cycle();
         self.complete_job();
     }
 }

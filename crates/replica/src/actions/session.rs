@@ -1,12 +1,12 @@
 //! Initial replication and resynchronization: sessions of the engine that the primary leads.
 
 use hvrsim_types::code::ReturnCode;
-use hvrsim_types::id::{LogSeq, SessionId};
+use hvrsim_types::id::{Epoch, LogSeq, PointId, SessionId};
 use hvrsim_types::job::{JobState, JobType};
 use hvrsim_types::state::{Mode, ReplicationType};
 use hvrsim_types::time::{Instant, Span};
 
-use crate::copy::{Asking, Phase, Run, RunStep, Scheduled};
+use crate::copy::{Asking, Base, Pause, Phase, Run, RunStep, Scheduled};
 use crate::exchange::{
     Effect, Envelope, Outcome, Reply, Request, Scope, SessionKind, SessionSpec, TimerKind, Why,
 };
@@ -14,6 +14,9 @@ use crate::job::Stage;
 use crate::operation::InitialKind;
 use crate::rule::{Rule, Side};
 use crate::service::Work;
+
+/// How often a copy asks whether what it waits for still goes on: the last step of the back-off.
+const WATCH: Span = Span::minutes(30);
 
 impl Work<'_> {
     // Starting.
@@ -67,16 +70,28 @@ impl Work<'_> {
         self.started(rule, job)
     }
 
-    /// A scheduled start is due: guards are checked again.
-    pub(crate) fn scheduled_due(&mut self) {
-        let Some(scheduled) = self.copy.scheduled.take() else { return };
+    /// Leaving the states in which it was scheduled ends a schedule (G-9).
+    pub(crate) fn leave_schedule(&mut self) {
+        let Some(scheduled) = self.copy.scheduled else { return };
         let fits = match (scheduled.initial, &self.copy.phase) {
             (Some(_), Phase::Ready { .. }) => true,
             (None, phase) => matches!(phase, Phase::ResyncRequired | Phase::Suspended(_) | Phase::Error),
             _ => false,
         };
-        if !fits || self.copy.job.is_some() || self.copy.mode != Mode::Primary {
-            let text = "at its start time the state was another one";
+        if !fits || self.copy.mode != Mode::Primary {
+            self.copy.scheduled = None;
+            self.cancel_timer(TimerKind::Scheduled);
+            let text = "the state it was scheduled in has been left";
+            self.close_job(scheduled.job, JobState::Terminated, ReturnCode::FAILED, text);
+        }
+    }
+
+    /// A scheduled start is due: guards are checked again.
+    pub(crate) fn scheduled_due(&mut self) {
+        let Some(scheduled) = self.copy.scheduled.take() else { return };
+        let held = matches!(self.copy.phase, Phase::Suspended(Pause::Held));
+        if held || self.copy.job.is_some() {
+            let text = "at its start time another job was under way";
             self.close_job(scheduled.job, JobState::Exception, ReturnCode::INVALID_STATE, text);
             return;
         }
@@ -163,46 +178,50 @@ impl Work<'_> {
         if let Some(reply) = self.no_relationship() {
             return reply;
         }
-        if self.copy.merging || self.copy.job.is_some() {
+        // What is stored counts: it is applied before a session changes the disks.
+        if self.copy.merging || self.copy.job.is_some() || !self.copy.received.is_empty() {
             return Reply::Busy;
         }
         let foreign = self.copy.peer.is_some_and(|peer| peer != envelope.from);
-        if self.copy.mode != Mode::Replica || foreign || envelope.epoch < self.copy.epoch {
+        if self.copy.mode != Mode::Replica || foreign {
             return self.stale();
         }
         if sizes != self.facts.sizes {
             return Reply::Refused(Why::SizesDiffer);
         }
-        match (kind, self.copy.phase.clone()) {
+        let before = match (kind, self.copy.phase.clone()) {
             (SessionKind::Initial, Phase::Awaiting { .. }) => {
-                self.adopt(envelope.from, envelope.epoch);
+                self.raise_epoch(envelope);
                 self.copy.initial_complete = false;
                 self.copy.phase = Phase::Awaiting { session: Some(session) };
-                Reply::Done
+                return Reply::Done;
             }
-            (SessionKind::Resync, Phase::Replicating | Phase::Awaiting { .. }) => {
-                let was_awaiting = matches!(self.copy.phase, Phase::Awaiting { .. });
-                self.receive_resync(envelope, session, was_awaiting);
-                Reply::Done
-            }
-            (SessionKind::Resync, Phase::ResyncReceiving { stage, was_awaiting, .. }) => {
+            (SessionKind::Resync, Phase::Replicating) => Base::Replicating,
+            (SessionKind::Resync, Phase::Awaiting { .. }) => Base::Waiting,
+            (SessionKind::Resync, Phase::Error) if self.copy.inconsistent => Base::Broken,
+            (SessionKind::Resync, Phase::ResyncReceiving { stage, before, .. }) => {
                 self.effect(Effect::Rollback(stage));
-                self.receive_resync(envelope, session, was_awaiting);
-                Reply::Done
+                before
             }
-            _ => self.stale(),
-        }
+            _ => return self.stale(),
+        };
+        self.receive_resync(envelope, session, before);
+        Reply::Done
     }
 
-    fn receive_resync(&mut self, envelope: &Envelope<Request>, session: SessionId, was_awaiting: bool) {
-        self.adopt(envelope.from, envelope.epoch);
-        self.effect(Effect::ForgetReceived);
-        self.copy.received.clear();
+    /// The session is of an epoch of its own: what was on its way before it is of no use any more.
+    fn raise_epoch(&mut self, envelope: &Envelope<Request>) {
+        self.adopt(envelope.from, Epoch(self.copy.epoch.max(envelope.epoch).0 + 1));
+    }
+
+    fn receive_resync(&mut self, envelope: &Envelope<Request>, session: SessionId, before: Base) {
+        self.raise_epoch(envelope);
         let stage = self.new_point();
         self.effect(Effect::TakePoint(stage));
-        let rule = if was_awaiting { "RS-138" } else { "RS-42" };
-        let phase = Phase::ResyncReceiving { session, stage, was_awaiting };
+        let rule = if before == Base::Replicating { "RS-42" } else { "RS-138" };
+        let phase = Phase::ResyncReceiving { session, stage, before };
         self.change(rule, Side::Other, Mode::Replica, phase);
+        self.arm_watch();
     }
 
     // The primary's side goes on.
@@ -415,6 +434,7 @@ impl Work<'_> {
                 Reply::Done
             }
             Phase::ResyncReceiving { session: s, stage, .. } if s == session => {
+                self.cancel_timer(TimerKind::Watch);
                 self.effect(Effect::DropPoint(stage));
                 self.drop_points();
                 self.received_all(as_of);
@@ -467,6 +487,13 @@ impl Work<'_> {
         if let Phase::Initial(run, _) = self.copy.phase {
             self.end_run(run);
             self.tell_closed(run.session);
+        } else if let Some(session) = self.asked_session() {
+            // The start still asks; the other side may have agreed already.
+            self.copy.asked = None;
+            self.tell_closed(session);
+            self.stay(rule.id);
+            self.end_job(JobState::Terminated, ReturnCode::FAILED, "cancelled");
+            return self.instant_job(rule, JobType::StopInitialReplication);
         }
         self.cancel_timer(TimerKind::Cycle);
         self.copy.tracked = false;
@@ -491,8 +518,8 @@ impl Work<'_> {
             Phase::Awaiting { session: Some(s) } if s == session => {
                 self.copy.phase = Phase::Awaiting { session: None };
             }
-            Phase::ResyncReceiving { session: s, stage, was_awaiting } if s == session => {
-                self.resync_undone(stage, was_awaiting);
+            Phase::ResyncReceiving { session: s, stage, before } if s == session => {
+                self.resync_undone(stage, before);
             }
             _ => {}
         }
@@ -500,10 +527,82 @@ impl Work<'_> {
     }
 
     /// The replica goes back to what it was before the resynchronization.
-    fn resync_undone(&mut self, stage: hvrsim_types::id::PointId, was_awaiting: bool) {
+    fn resync_undone(&mut self, stage: PointId, before: Base) {
+        self.leave_session(stage);
+        self.change("RS-50", Side::Other, Mode::Replica, before.phase());
+    }
+
+    /// Drops what a session has brought so far. The epoch is raised, lest the session be finished later.
+    pub(crate) fn leave_session(&mut self, stage: PointId) {
         self.effect(Effect::Rollback(stage));
-        let before = if was_awaiting { Phase::Awaiting { session: None } } else { Phase::Replicating };
-        self.change("RS-50", Side::Other, Mode::Replica, before);
+        self.cancel_timer(TimerKind::Watch);
+        self.copy.epoch = Epoch(self.copy.epoch.0 + 1);
+    }
+
+    // Asking whether the other side still wants what this copy waits for.
+
+    /// A message that ends a session or a hold can be lost: from time to time this copy asks.
+    pub(crate) fn arm_watch(&mut self) {
+        let receives = matches!(self.copy.phase, Phase::ResyncReceiving { .. });
+        if receives || self.copy.served.is_some() {
+            let at = self.moment.now + WATCH;
+            self.set_timer(TimerKind::Watch, at);
+        }
+    }
+
+    pub(crate) fn watch_due(&mut self) {
+        let of = match (&self.copy.phase, self.copy.served) {
+            (Phase::ResyncReceiving { session, .. }, _) => self.copy.peer.map(|peer| (peer, *session)),
+            (_, Some(served)) => Some((served.to, served.session)),
+            _ => None,
+        };
+        self.arm_watch();
+        if let (Some((to, session)), None) = (of, self.copy.asked) {
+            self.ask(to, Asking::StillWanted, Request::StillWanted { session });
+        }
+    }
+
+    pub(crate) fn still_wanted(&mut self, envelope: &Envelope<Request>, session: SessionId) {
+        let asked = self.copy.asked.is_some_and(|a| matches!(a.what, Asking::OpenResync { .. }));
+        let opening = asked && self.asked_session() == Some(session);
+        let wanted = opening
+            || match &self.copy.phase {
+                Phase::Resync(run) | Phase::ResyncSuspended(run) => run.session == session,
+                Phase::Failback(run) => run.session == session,
+                Phase::FailbackDone(received) | Phase::Committed { failback: Some(received), .. } => {
+                    received.session == session
+                }
+                _ => false,
+            };
+        self.answer(envelope, if wanted { Reply::Busy } else { Reply::Done });
+    }
+
+    pub(crate) fn still_wanted_answered(&mut self, envelope: &Envelope<Reply>) {
+        let wanted = envelope.body == Reply::Busy;
+        match (&self.copy.phase, &mut self.copy.served) {
+            (Phase::ResyncReceiving { stage, before, .. }, _) => {
+                let (stage, before) = (*stage, *before);
+                if !wanted {
+                    self.resync_undone(stage, before);
+                }
+            }
+            (_, Some(served)) if wanted => {
+                served.silent = false;
+                self.fail_job(ReturnCode::IN_USE, "a failback still reads from this copy");
+            }
+            (_, Some(_)) => self.hold_cleared(envelope.epoch),
+            _ => {}
+        }
+    }
+
+    /// A job that asked goes on without the answer; otherwise the question is put again.
+    pub(crate) fn still_wanted_broken(&mut self) {
+        if let Some(served) = &mut self.copy.served {
+            served.silent = true;
+        }
+        if self.copy.job.is_some() {
+            self.hold_cleared(self.copy.epoch);
+        }
     }
 
     pub(crate) fn resync_needed(&mut self) {

@@ -18,7 +18,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::Become(Mode::Primary, READY),
         what: "The replica server makes a machine of the same id with empty disks, which waits for initial replication.",
         evidence: Documented,
-        source: OVERVIEW,
+        source: "Hyper-V module reference for PowerShell; Interpreting Replication Health, part 1 (2012-06-15)",
     }
     .with_other(NONE, &[DISABLED], To::Become(Mode::Replica, INITIAL)),
     Row {
@@ -30,7 +30,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::Become(Mode::Primary, READY),
         what: "The machine that is there already is linked as the replica.",
         evidence: Documented,
-        source: SEED_POST,
+        source: "Using an existing VM for initial replication (2013-08-27)",
     }
     .with_other(REPLICA, &[INITIAL], To::Stay),
     Row {
@@ -42,7 +42,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::Stay,
         what: "The job fails; nothing is left on either side.",
         evidence: Documented,
-        source: "Hyper-V Replica troubleshooting guide (2025), event 32000",
+        source: "Hyper-V Replica troubleshooting guide (2025)",
     }
     .rule(),
     Row {
@@ -54,7 +54,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::Become(Mode::Replica, INITIAL),
         what: "A machine that is not replicated becomes a seed.",
         evidence: Inferred,
-        source: MODULE,
+        source: "Hyper-V module reference for PowerShell",
     }
     .rule(),
     Row {
@@ -66,7 +66,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::Stay,
         what: "The start is scheduled: a job waits for its time, at most 7 days ahead.",
         evidence: Inferred,
-        source: MODULE,
+        source: "Hyper-V module reference for PowerShell",
     }
     .rule(),
     Row {
@@ -78,7 +78,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::State(INITIAL),
         what: "The disks are sent as they were at one instant; writes since then are tracked.",
         evidence: Documented,
-        source: MODULE,
+        source: "Hyper-V module reference for PowerShell; Replicate virtual machines",
     }
     .with_other(REPLICA, &[INITIAL], To::Stay),
     Row {
@@ -90,7 +90,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::State(INITIAL),
         what: "From a copy that is there (-UseBackup): compared, only differences are sent.",
         evidence: Inferred,
-        source: SEED_POST,
+        source: "Hyper-V module reference for PowerShell; Using an existing VM for initial replication (2013-08-27)",
     }
     .with_other(REPLICA, &[INITIAL], To::Stay),
     Row {
@@ -102,7 +102,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::State(REPLICATING),
         what: "Everything is there: both copies replicate, tracked writes go with the first cycle.",
         evidence: Documented,
-        source: MODULE,
+        source: "Interpreting Replication Health, part 1 (2012-06-15); Hyper-V module reference for PowerShell",
     }
     .with_other(REPLICA, &[INITIAL], To::State(REPLICATING)),
     Row {
@@ -114,9 +114,21 @@ pub(super) const RULES: &[Rule] = &[
         to: To::State(READY),
         what: "Initial replication is cancelled; the next start begins anew.",
         evidence: Documented,
-        source: MODULE,
+        source: "Hyper-V module reference for PowerShell",
     }
     .with_other(REPLICA, &[INITIAL], To::Stay),
+    Row {
+        id: "EN-11A",
+        modes: PRIMARY,
+        from: &[READY],
+        triggers: &[call(Call::StopInitialReplication), call(Call::CancelJob)],
+        guards: &[Guard::Starting],
+        to: To::Stay,
+        what: "A start whose job still asks the other side is cancelled.",
+        evidence: Documented,
+        source: "Hyper-V module reference for PowerShell",
+    }
+    .rule(),
     Row {
         id: "EN-12",
         modes: PRIMARY,
@@ -126,7 +138,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::Stay,
         what: "The transfer waits and goes on when the other side answers again.",
         evidence: Inferred,
-        source: AZURE,
+        source: "Hyper-V to Azure disaster recovery architecture",
     }
     .rule(),
     Row {
@@ -138,7 +150,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::State(RESYNC_REQUIRED),
         what: "Half of the disks' size was written meanwhile.",
         evidence: Inferred,
-        source: RESYNC_POST,
+        source: "Resynchronization of virtual machines in Hyper-V Replica (2013-05-10)",
     }
     .with_other(REPLICA, &[INITIAL], To::Stay),
     Row {
@@ -146,11 +158,11 @@ pub(super) const RULES: &[Rule] = &[
         modes: PRIMARY,
         from: &[READY],
         triggers: &[call(Call::Remove)],
-        guards: &[Guard::NoJob],
+        guards: &[Guard::NotServing, Guard::NoJob],
         to: To::Become(Mode::None, DISABLED),
         what: "Replication is removed on this side; the replica is not told.",
         evidence: Documented,
-        source: MODULE,
+        source: "Hyper-V module reference for PowerShell",
     }
     .rule(),
     Row {
@@ -162,7 +174,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::Refused(hvrsim_types::code::ReturnCode::INVALID_STATE),
         what: "Nothing can be started from a replica that has not received everything.",
         evidence: Inferred,
-        source: WMI,
+        source: "our reading: no page allows them before the initial replication is complete",
     }
     .rule(),
     Row {
@@ -174,7 +186,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::State(SUSPENDED),
         what: "Paused; that initial replication is unfinished is remembered.",
         evidence: Inferred,
-        source: READING,
+        source: "Hyper-V module reference for PowerShell; Hyper-V WMI provider (V2) reference",
     }
     .with_other(REPLICA, &[INITIAL], To::Stay),
     Row {
@@ -186,7 +198,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::State(INITIAL),
         what: "Initial replication begins again.",
         evidence: Inferred,
-        source: READING,
+        source: "Hyper-V module reference for PowerShell",
     }
     .with_other(REPLICA, &[INITIAL], To::Stay),
     Row {
@@ -198,7 +210,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::State(READY),
         what: "The host went down with the machine running: the log is not closed, initial replication starts over.",
         evidence: Inferred,
-        source: READING,
+        source: "Hyper-V module reference for PowerShell",
     }
     .rule(),
 ];

@@ -22,8 +22,8 @@ pub(super) const RULES: &[Rule] = &[
         ],
         to: To::State(FAILBACK),
         what: "The former primary waits for its provider, which brings the requested recovery point back from the new primary's side.",
-        evidence: Documented,
-        source: WMI,
+        evidence: Inferred,
+        source: "Hyper-V WMI provider (V2) reference; Run a failback for Hyper-V VMs (Azure Site Recovery)",
     }
     .with_other(PRIMARY, &[REPLICATING], To::State(SUSPENDED)),
     Row {
@@ -35,7 +35,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::State(FAILBACK_DONE),
         what: "The requested recovery point is back, block by block.",
         evidence: Documented,
-        source: WMI,
+        source: "Hyper-V WMI provider (V2) reference",
     }
     .rule(),
     Row {
@@ -47,7 +47,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::Before,
         what: "Cancelled or failed before the first block was written: the state before the call.",
         evidence: Inferred,
-        source: AZURE_FAILBACK,
+        source: "Hyper-V WMI provider (V2) reference",
     }
     .with_other(PRIMARY, &[SUSPENDED], To::State(REPLICATING)),
     Row {
@@ -58,8 +58,8 @@ pub(super) const RULES: &[Rule] = &[
         guards: &[],
         to: To::State(ERROR),
         what: "Cancelled or failed after the first block: the disks are marked inconsistent, InitiateFailback again is the way out.",
-        evidence: Documented,
-        source: AZURE_FAILBACK,
+        evidence: Inferred,
+        source: "Run a failback for Hyper-V VMs (Azure Site Recovery)",
     }
     .with_other(PRIMARY, &[SUSPENDED], To::State(REPLICATING)),
     Row {
@@ -76,7 +76,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::Become(Mode::Primary, REPLICATING),
         what: "Primary again, without initial replication: the job sends what the other side wrote after the point and this one since.",
         evidence: Inferred,
-        source: AZURE_FAILBACK,
+        source: "Run a failback for Hyper-V VMs (Azure Site Recovery); Hyper-V WMI provider (V2) reference",
     }
     .with_other(
         EITHER,
@@ -97,7 +97,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::Become(Mode::Primary, RESYNC_REQUIRED),
         what: "Primary again; a resynchronization has to find what differs.",
         evidence: Inferred,
-        source: READING,
+        source: "Run a failback for Hyper-V VMs (Azure Site Recovery); Hyper-V WMI provider (V2) reference",
     }
     .with_other(
         EITHER,
@@ -118,7 +118,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::Stay,
         what: "The job fails, nothing changes.",
         evidence: Inferred,
-        source: READING,
+        source: "Run a failback for Hyper-V VMs (Azure Site Recovery)",
     }
     .rule(),
     Row {
@@ -130,7 +130,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::State(COMMITTED),
         what: "The failback is accepted.",
         evidence: Inferred,
-        source: AZURE_FAILBACK,
+        source: "Run a failback for Hyper-V VMs (Azure Site Recovery); Hyper-V WMI provider (V2) reference",
     }
     .rule(),
     Row {
@@ -138,11 +138,11 @@ pub(super) const RULES: &[Rule] = &[
         modes: REPLICA,
         from: &[FAILBACK_DONE],
         triggers: &[call(Call::StartVm)],
-        guards: &[],
+        guards: &[Guard::NoJob],
         to: To::Stay,
         what: "The machine may be started and verified.",
         evidence: Inferred,
-        source: AZURE_FAILBACK,
+        source: "Run a failback for Hyper-V VMs (Azure Site Recovery)",
     }
     .rule(),
     Row {
@@ -153,8 +153,8 @@ pub(super) const RULES: &[Rule] = &[
         guards: &[],
         to: To::Refused(ReturnCode::INVALID_STATE),
         what: "The disks are being written.",
-        evidence: Documented,
-        source: AZURE_FAILBACK,
+        evidence: Inferred,
+        source: "Run a failback for Hyper-V VMs (Azure Site Recovery)",
     }
     .rule(),
     Row {
@@ -178,7 +178,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::State(REPLICATING),
         what: "The failback is given up; the other side's primary needs a resynchronization.",
         evidence: Inferred,
-        source: READING,
+        source: "Hyper-V WMI provider (V2) reference",
     }
     .with_other(PRIMARY, &[SUSPENDED], To::State(RESYNC_REQUIRED)),
     Row {
@@ -208,13 +208,13 @@ pub(super) const RULES: &[Rule] = &[
     Row {
         id: "FB-132P",
         modes: PRIMARY,
-        from: &[SUSPENDED],
+        from: &[READY, SUSPENDED, REPLICATING, ERROR],
         triggers: &[event(Event::FailbackReleased)],
-        guards: &[Guard::Held],
+        guards: &[],
         to: To::State(RESYNC_REQUIRED),
         what: "The failback was given up after it had completed (FB-132): only a resynchronization brings both sides together.",
         evidence: Inferred,
-        source: READING,
+        source: "Hyper-V WMI provider (V2) reference",
     }
     .rule(),
 ];

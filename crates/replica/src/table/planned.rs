@@ -1,6 +1,6 @@
 //! Planned failover: prepare, fail over, reverse.
 
-use Evidence::{Documented, Field, Inferred};
+use Evidence::{Documented, Inferred};
 use hvrsim_types::code::ReturnCode;
 
 use super::prelude::*;
@@ -15,7 +15,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::Refused(ReturnCode::INVALID_STATE),
         what: "A machine that runs, or is saved, still has something to lose.",
         evidence: Inferred,
-        source: FAILOVER,
+        source: "Types of failover operations: Planned Failover (2012-07-31); Hyper-V module reference for PowerShell",
     }
     .rule(),
     Row {
@@ -27,7 +27,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::State(PREPARED),
         what: "The last changes are sent as the Planned point; the machine cannot be started here.",
         evidence: Documented,
-        source: PLANNED_POST,
+        source: "Types of failover operations: Planned Failover (2012-07-31); Hyper-V module reference for PowerShell",
     }
     .rule(),
     Row {
@@ -39,7 +39,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::Stay,
         what: "The job fails, the primary still replicates.",
         evidence: Inferred,
-        source: PLANNED_POST,
+        source: "Types of failover operations: Planned Failover (2012-07-31)",
     }
     .rule(),
     Row {
@@ -51,7 +51,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::Refused(ReturnCode::INVALID_STATE),
         what: "What is not replicating cannot send its last changes.",
         evidence: Inferred,
-        source: WMI,
+        source: "Types of failover operations: Planned Failover (2012-07-31)",
     }
     .rule(),
     Row {
@@ -63,7 +63,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::Refused(ReturnCode::INVALID_STATE),
         what: "The machine belongs to the other side now.",
         evidence: Documented,
-        source: HEALTH_POST,
+        source: "Interpreting Replication Health, part 1 (2012-06-15)",
     }
     .rule(),
     Row {
@@ -74,8 +74,8 @@ pub(super) const RULES: &[Rule] = &[
         guards: &[Guard::NoJob],
         to: To::State(REPLICATING),
         what: "The preparation is cancelled, whatever the replica is; if it had failed over, the next send ends in Error (PF-77).",
-        evidence: Documented,
-        source: MODULE,
+        evidence: Inferred,
+        source: "Hyper-V module reference for PowerShell",
     }
     .rule(),
     Row {
@@ -87,7 +87,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::State(ERROR),
         what: "The preparation was cancelled although the replica had failed over.",
         evidence: Inferred,
-        source: MODULE,
+        source: "Hyper-V module reference for PowerShell",
     }
     .rule(),
     Row {
@@ -104,8 +104,8 @@ pub(super) const RULES: &[Rule] = &[
         ],
         to: To::Via(RECOVERING, RECOVERED),
         what: "Failed over to the Planned point: nothing is lost.",
-        evidence: Documented,
-        source: PLANNED_POST,
+        evidence: Inferred,
+        source: "Types of failover operations: Planned Failover (2012-07-31); Hyper-V module reference for PowerShell",
     }
     .rule(),
     Row {
@@ -113,11 +113,11 @@ pub(super) const RULES: &[Rule] = &[
         modes: REPLICA,
         from: &[RECOVERED],
         triggers: &[call(Call::RevertFailover)],
-        guards: &[Guard::VmOff, Guard::NoJob, Guard::Peer("the primary is prepared")],
+        guards: &[Guard::VmOff, Guard::NoOpenSwap, Guard::NoJob, Guard::Peer("the primary is prepared")],
         to: To::State(REPLICATING),
         what: "As UF-82; the primary stays prepared.",
-        evidence: Documented,
-        source: MODULE,
+        evidence: Inferred,
+        source: "Hyper-V module reference for PowerShell",
     }
     .rule(),
     Row {
@@ -128,13 +128,14 @@ pub(super) const RULES: &[Rule] = &[
         guards: &[
             Guard::Consistent,
             Guard::NotAfterFailback,
+            Guard::NotServing,
             Guard::NoJob,
             Guard::Peer("the primary is prepared with the point that this copy failed over to"),
         ],
         to: To::Become(Mode::Primary, REPLICATING),
         what: "Roles swap without initial replication; the failover is committed by it.",
-        evidence: Documented,
-        source: PLANNED_POST,
+        evidence: Inferred,
+        source: "Types of failover operations: Planned Failover (2012-07-31); EXPRESSCLUSTER with Hyper-V Replica: failover scripts",
     }
     .with_other(PRIMARY, &[PREPARED], To::Become(Mode::Replica, REPLICATING)),
     Row {
@@ -142,11 +143,11 @@ pub(super) const RULES: &[Rule] = &[
         modes: REPLICA,
         from: &[COMMITTED],
         triggers: &[call(Call::Reverse)],
-        guards: &[Guard::Consistent, Guard::NotAfterFailback, Guard::NoJob, Guard::Peer("as PF-74")],
+        guards: &[Guard::Consistent, Guard::NotAfterFailback, Guard::NotServing, Guard::NoJob, Guard::Peer("as PF-74")],
         to: To::Become(Mode::Primary, REPLICATING),
         what: "As PF-74, after Complete-VMFailover.",
-        evidence: Field,
-        source: FIELD_SCRIPTS,
+        evidence: Inferred,
+        source: "Types of failover operations: Planned Failover (2012-07-31); EXPRESSCLUSTER with Hyper-V Replica: failover scripts",
     }
     .with_other(PRIMARY, &[PREPARED], To::Become(Mode::Replica, REPLICATING)),
     Row {
@@ -154,11 +155,11 @@ pub(super) const RULES: &[Rule] = &[
         modes: REPLICA,
         from: &[RECOVERED, COMMITTED],
         triggers: &[call(Call::Reverse)],
-        guards: &[Guard::Consistent, Guard::NoJob, Guard::Peer("the old primary's host cannot be reached, or accepts no replication")],
+        guards: &[Guard::Consistent, Guard::NotServing, Guard::NoJob, Guard::Peer("the old primary's host cannot be reached, or accepts no replication")],
         to: To::Stay,
         what: "The job fails; this copy can be run unprotected.",
         evidence: Inferred,
-        source: PLANNED_POST,
+        source: "Types of failover operations: Planned Failover (2012-07-31)",
     }
     .rule(),
     Row {
@@ -166,11 +167,11 @@ pub(super) const RULES: &[Rule] = &[
         modes: REPLICA,
         from: &[RECOVERED, COMMITTED],
         triggers: &[call(Call::Reverse)],
-        guards: &[Guard::Consistent, Guard::NoJob, Guard::Peer("the primary is prepared, this copy failed over to another point")],
+        guards: &[Guard::Consistent, Guard::NotServing, Guard::NoJob, Guard::Peer("the primary is prepared, this copy failed over to another point")],
         to: To::Stay,
         what: "The job fails: make the old primary a replica (UF-87), then reverse (UF-89).",
         evidence: Inferred,
-        source: READING,
+        source: "Types of failover operations: Planned Failover (2012-07-31)",
     }
     .rule(),
     Row {
@@ -178,11 +179,11 @@ pub(super) const RULES: &[Rule] = &[
         modes: REPLICA,
         from: &[RECOVERED, COMMITTED],
         triggers: &[call(Call::Reverse)],
-        guards: &[Guard::Consistent, Guard::NoJob, Guard::Peer("the old primary has already swapped with this copy's swap id")],
+        guards: &[Guard::Consistent, Guard::NotServing, Guard::NoJob, Guard::Peer("the old primary has already swapped with this copy's swap id")],
         to: To::Become(Mode::Primary, REPLICATING),
         what: "A reverse whose answer was lost is done again and takes effect once.",
         evidence: Inferred,
-        source: READING,
+        source: "our reading: the answer to a swap can be lost; a repeated request is answered as done (G-3)",
     }
     .with_other(REPLICA, &[REPLICATING, SUSPENDED], To::Stay),
 ];

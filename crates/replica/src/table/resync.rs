@@ -14,8 +14,8 @@ pub(super) const RULES: &[Rule] = &[
         guards: &[],
         to: To::State(RESYNC_REQUIRED),
         what: "Tracking stops, nothing is sent until a resynchronization.",
-        evidence: Documented,
-        source: RESYNC_POST,
+        evidence: Inferred,
+        source: "Resynchronization of virtual machines in Hyper-V Replica (2013-05-10); EXPRESSCLUSTER with Hyper-V Replica: failover scripts",
     }
     .rule(),
     Row {
@@ -27,7 +27,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::Stay,
         what: "The resynchronization is scheduled, at most 7 days ahead.",
         evidence: Documented,
-        source: MODULE,
+        source: "Hyper-V module reference for PowerShell; Resynchronization of virtual machines in Hyper-V Replica (2013-05-10)",
     }
     .rule(),
     Row {
@@ -38,8 +38,8 @@ pub(super) const RULES: &[Rule] = &[
         guards: &[Guard::Now, Guard::NoJob, Guard::Peer("the replica can be reached and its disks have the same sizes")],
         to: To::State(RESYNC),
         what: "Both sides' disks are compared, differing blocks are sent.",
-        evidence: Documented,
-        source: RESYNC_POST,
+        evidence: Inferred,
+        source: "Resynchronization of virtual machines in Hyper-V Replica (2013-05-10)",
     }
     .with_other(REPLICA, &[REPLICATING, RESYNC], To::State(RESYNC)),
     Row {
@@ -50,8 +50,8 @@ pub(super) const RULES: &[Rule] = &[
         guards: &[Guard::NoJob],
         to: To::State(RESYNC),
         what: "As RS-42, by itself, inside the window.",
-        evidence: Documented,
-        source: RESYNC_POST,
+        evidence: Inferred,
+        source: "Resynchronization of virtual machines in Hyper-V Replica (2013-05-10); Hyper-V WMI provider (V2) reference",
     }
     .with_other(REPLICA, &[REPLICATING, RESYNC], To::State(RESYNC)),
     Row {
@@ -63,7 +63,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::Stay,
         what: "The job fails until the sizes are made equal.",
         evidence: Documented,
-        source: RESIZE_POST,
+        source: "Resizing virtual disks attached to replicating VMs (2013-11-14)",
     }
     .rule(),
     Row {
@@ -75,7 +75,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::State(RESYNC),
         what: "A resynchronization of a healthy pair is forced by suspending first.",
         evidence: Documented,
-        source: RESYNC_POST,
+        source: "Resynchronization of virtual machines in Hyper-V Replica (2013-05-10)",
     }
     .with_other(REPLICA, &[REPLICATING], To::State(RESYNC)),
     Row {
@@ -87,7 +87,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::State(RESYNC),
         what: "As RS-42, from Error.",
         evidence: Inferred,
-        source: WMI,
+        source: "Resynchronization of virtual machines in Hyper-V Replica (2013-05-10)",
     }
     .with_other(REPLICA, &[REPLICATING], To::State(RESYNC)),
     Row {
@@ -95,13 +95,13 @@ pub(super) const RULES: &[Rule] = &[
         modes: PRIMARY,
         from: &[RESYNC_REQUIRED, ERROR],
         triggers: &[call(Call::Resynchronize)],
-        guards: &[Guard::Now, Guard::NoJob, Guard::Peer("the replica waits for initial replication, with the same disks")],
+        guards: &[Guard::Now, Guard::NoJob, Guard::Peer("the replica waits for initial replication, or a failback was broken off there; same disks")],
         to: To::State(RESYNC),
-        what: "The resynchronization takes the place of initial replication.",
+        what: "The resynchronization takes the place of initial replication, or of the failback.",
         evidence: Inferred,
-        source: READING,
+        source: "Resynchronization of virtual machines in Hyper-V Replica (2013-05-10); Using an existing VM for initial replication (2013-08-27)",
     }
-    .with_other(REPLICA, &[INITIAL], To::State(RESYNC)),
+    .with_other(REPLICA, &[INITIAL, ERROR], To::State(RESYNC)),
     Row {
         id: "RS-121",
         modes: PRIMARY,
@@ -111,7 +111,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::Stay,
         what: "The job fails.",
         evidence: Inferred,
-        source: READING,
+        source: "Resynchronization of virtual machines in Hyper-V Replica (2013-05-10)",
     }
     .rule(),
     Row {
@@ -123,7 +123,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::State(RESYNC_SUSPENDED),
         what: "Paused; the place is kept.",
         evidence: Documented,
-        source: RESYNC_POST,
+        source: "Hyper-V module reference for PowerShell; Resynchronization of virtual machines in Hyper-V Replica (2013-05-10)",
     }
     .rule(),
     Row {
@@ -135,7 +135,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::State(RESYNC),
         what: "Goes on from the same place.",
         evidence: Documented,
-        source: RESYNC_POST,
+        source: "Hyper-V module reference for PowerShell; Resynchronization of virtual machines in Hyper-V Replica (2013-05-10)",
     }
     .rule(),
     Row {
@@ -147,7 +147,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::State(RESYNC),
         what: "Starts from the beginning.",
         evidence: Inferred,
-        source: MODULE,
+        source: "Resynchronization of virtual machines in Hyper-V Replica (2013-05-10)",
     }
     .rule(),
     Row {
@@ -159,7 +159,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::Refused(ReturnCode::IN_USE),
         what: "Once the merge has begun there is no way back.",
         evidence: Documented,
-        source: RESYNC_POST,
+        source: "Resynchronization of virtual machines in Hyper-V Replica (2013-05-10)",
     }
     .rule(),
     Row {
@@ -171,7 +171,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::State(RESYNC_REQUIRED),
         what: "Cancelled; the replica is as before, the next one starts from the beginning.",
         evidence: Documented,
-        source: RESYNC_POST,
+        source: "Hyper-V module reference for PowerShell; Resynchronization of virtual machines in Hyper-V Replica (2013-05-10)",
     }
     .with_other(REPLICA, &[RESYNC], To::Before),
     Row {
@@ -183,7 +183,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::State(REPLICATING),
         what: "Merged; all recovery points on the replica are deleted; the held-back log is sent.",
         evidence: Documented,
-        source: RESYNC_POST,
+        source: "Resynchronization of virtual machines in Hyper-V Replica (2013-05-10)",
     }
     .with_other(REPLICA, &[RESYNC], To::State(REPLICATING)),
     Row {
@@ -195,7 +195,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::State(RESYNC_REQUIRED),
         what: "Half of the disks' size was written during the resynchronization.",
         evidence: Documented,
-        source: RESYNC_POST,
+        source: "Resynchronization of virtual machines in Hyper-V Replica (2013-05-10)",
     }
     .rule(),
     Row {
@@ -207,7 +207,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::State(RESYNC_REQUIRED),
         what: "Retried with the back-off; given up at its last step, or when the replica has gone on without.",
         evidence: Inferred,
-        source: READING,
+        source: "Resynchronization of virtual machines in Hyper-V Replica (2013-05-10); Hyper-V to Azure disaster recovery architecture",
     }
     .rule(),
     Row {
@@ -219,7 +219,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::State(RESYNC_REQUIRED),
         what: "The host went down in the middle.",
         evidence: Inferred,
-        source: RESYNC_POST,
+        source: "Resynchronization of virtual machines in Hyper-V Replica (2013-05-10)",
     }
     .rule(),
     Row {
@@ -231,7 +231,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::Refused(ReturnCode::INVALID_STATE),
         what: "No planned failover during a resynchronization.",
         evidence: Documented,
-        source: RESYNC_POST,
+        source: "Resynchronization of virtual machines in Hyper-V Replica (2013-05-10)",
     }
     .rule(),
     Row {
@@ -242,8 +242,8 @@ pub(super) const RULES: &[Rule] = &[
         guards: &[Guard::VmOff, Guard::InitialComplete, Guard::NotMerging, Guard::NoJob],
         to: To::Via(RECOVERING, RECOVERED),
         what: "The resynchronization is cancelled; failed over to the last good point.",
-        evidence: Documented,
-        source: RESYNC_POST,
+        evidence: Inferred,
+        source: "Resynchronization of virtual machines in Hyper-V Replica (2013-05-10)",
     }
     .rule(),
     Row {
@@ -255,7 +255,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::Refused(ReturnCode::INVALID_STATE),
         what: "No planned failover while a resynchronization is required.",
         evidence: Inferred,
-        source: RESYNC_POST,
+        source: "Resynchronization of virtual machines in Hyper-V Replica (2013-05-10)",
     }
     .rule(),
     Row {
@@ -267,7 +267,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::Refused(ReturnCode::INVALID_STATE),
         what: "Resuming needs -Resynchronize here.",
         evidence: Inferred,
-        source: MODULE,
+        source: "Hyper-V module reference for PowerShell; Resynchronization of virtual machines in Hyper-V Replica (2013-05-10)",
     }
     .rule(),
     Row {
@@ -279,7 +279,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::State(RESYNC_REQUIRED),
         what: "Half of the disks' size was written while the resynchronization was paused.",
         evidence: Inferred,
-        source: RESYNC_POST,
+        source: "Resynchronization of virtual machines in Hyper-V Replica (2013-05-10)",
     }
     .rule(),
 ];

@@ -14,7 +14,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::Stay,
         what: "The log is stored by the replica and will be applied.",
         evidence: Documented,
-        source: HEALTH_POST,
+        source: "Feature and performance optimization of Hyper-V Replica (KB 2767928); Interpreting Replication Health, part 1 (2012-06-15)",
     }
     .with_other(REPLICA, &[REPLICATING], To::Stay),
     Row {
@@ -26,7 +26,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::Stay,
         what: "The cycle is counted as missed; two transfers of a machine never overlap.",
         evidence: Documented,
-        source: HEALTH_POST,
+        source: "Interpreting Replication Health, part 1 (2012-06-15)",
     }
     .rule(),
     Row {
@@ -38,7 +38,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::Stay,
         what: "Tried again after 1, 2, 4, 8, 10 minutes, then every 30.",
         evidence: Inferred,
-        source: AZURE,
+        source: "Hyper-V to Azure disaster recovery architecture; Interpreting Replication Health, part 1 (2012-06-15)",
     }
     .rule(),
     Row {
@@ -50,7 +50,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::Stay,
         what: "An hour without a log: health is Warning, nothing else.",
         evidence: Documented,
-        source: HEALTH_POST,
+        source: "Interpreting Replication Health, part 1 (2012-06-15)",
     }
     .rule(),
     Row {
@@ -62,7 +62,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::State(ERROR),
         what: "Replication stops until an operator resumes it (event 32086).",
         evidence: Field,
-        source: AZURE,
+        source: "Hyper-V to Azure disaster recovery architecture; Hyper-V replication is suspended at system shutdown; EXPRESSCLUSTER with Hyper-V Replica: failover scripts",
     }
     .rule(),
     Row {
@@ -74,7 +74,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::State(REPLICATING),
         what: "Resumed; the next send shows whether the cause is gone (ST-22).",
         evidence: Documented,
-        source: MODULE,
+        source: "Hyper-V module reference for PowerShell",
     }
     .rule(),
     Row {
@@ -86,7 +86,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::State(ERROR),
         what: "The cause remains: back to Error with the first send after the resume.",
         evidence: Field,
-        source: FIELD_SCRIPTS,
+        source: "EXPRESSCLUSTER with Hyper-V Replica: failover scripts",
     }
     .rule(),
     Row {
@@ -98,7 +98,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::State(SUSPENDED),
         what: "Nothing is sent; writes are still tracked.",
         evidence: Documented,
-        source: MODULE,
+        source: "Hyper-V module reference for PowerShell; Interpreting Replication Health, part 1 (2012-06-15)",
     }
     .rule(),
     Row {
@@ -110,7 +110,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::State(REPLICATING),
         what: "Everything written meanwhile goes with the next cycle.",
         evidence: Documented,
-        source: MODULE,
+        source: "Hyper-V module reference for PowerShell",
     }
     .rule(),
     Row {
@@ -122,7 +122,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::State(RESYNC_REQUIRED),
         what: "The log passed half of the disks' size while nothing was sent.",
         evidence: Inferred,
-        source: RESYNC_POST,
+        source: "Resynchronization of virtual machines in Hyper-V Replica (2013-05-10)",
     }
     .rule(),
     Row {
@@ -134,7 +134,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::State(SUSPENDED),
         what: "The replica takes no logs; the primary's next send ends in Error.",
         evidence: Inferred,
-        source: HEALTH_POST,
+        source: "Interpreting Replication Health, part 1 (2012-06-15)",
     }
     .with_other(PRIMARY, &[REPLICATING], To::State(ERROR)),
     Row {
@@ -146,7 +146,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::State(REPLICATING),
         what: "The replica takes logs again; a primary in Error must be resumed, too.",
         evidence: Inferred,
-        source: HEALTH_POST,
+        source: "Hyper-V module reference for PowerShell; Interpreting Replication Health, part 1 (2012-06-15)",
     }
     .rule(),
     Row {
@@ -158,7 +158,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::State(ERROR),
         what: "A shutdown in order cancels replication, an operator must resume it.",
         evidence: Field,
-        source: SHUTDOWN,
+        source: "Hyper-V replication is suspended at system shutdown; EXPRESSCLUSTER with Hyper-V Replica: failover scripts",
     }
     .rule(),
     Row {
@@ -170,7 +170,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::Stay,
         what: "A shutdown in order closes the log; replication goes on after the start.",
         evidence: Documented,
-        source: SHUTDOWN,
+        source: "Hyper-V replication is suspended at system shutdown",
     }
     .rule(),
     Row {
@@ -181,8 +181,8 @@ pub(super) const RULES: &[Rule] = &[
         guards: &[Guard::VmRunning],
         to: To::State(RESYNC_REQUIRED),
         what: "The log was not closed: only a resynchronization can tell what is missing.",
-        evidence: Documented,
-        source: RESYNC_POST,
+        evidence: Field,
+        source: "Resynchronization of virtual machines in Hyper-V Replica (2013-05-10); EXPRESSCLUSTER with Hyper-V Replica: failover scripts",
     }
     .rule(),
     Row {
@@ -194,7 +194,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::Stay,
         what: "The machine was off, the log was closed.",
         evidence: Inferred,
-        source: RESYNC_POST,
+        source: "Resynchronization of virtual machines in Hyper-V Replica (2013-05-10)",
     }
     .rule(),
     Row {
@@ -206,7 +206,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::Stay,
         what: "Stored logs are kept; an interrupted apply is done again.",
         evidence: Inferred,
-        source: READING,
+        source: "our reading: logs are stored before they are acknowledged",
     }
     .rule(),
     Row {
@@ -218,7 +218,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::Stay,
         what: "Settings change; they reach the replica with the next message.",
         evidence: Documented,
-        source: MODULE,
+        source: "Hyper-V module reference for PowerShell",
     }
     .rule(),
     Row {
@@ -230,7 +230,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::Stay,
         what: "Counters are zeroed; a Warning for missed cycles goes.",
         evidence: Documented,
-        source: MODULE,
+        source: "Hyper-V module reference for PowerShell",
     }
     .rule(),
     Row {
@@ -242,7 +242,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::State(RESYNC_REQUIRED),
         what: "The log was not closed.",
         evidence: Inferred,
-        source: RESYNC_POST,
+        source: "Resynchronization of virtual machines in Hyper-V Replica (2013-05-10)",
     }
     .rule(),
     Row {
@@ -254,7 +254,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::Stay,
         what: "Nothing was open that a crash could spoil.",
         evidence: Inferred,
-        source: READING,
+        source: "our reading: nothing is open that a crash could lose",
     }
     .rule(),
 ];

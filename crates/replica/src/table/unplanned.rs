@@ -18,7 +18,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::Via(RECOVERING, RECOVERED),
         what: "Stored logs are applied, the chosen point is made ready under a failover disk; the primary's next send ends in Error.",
         evidence: Field,
-        source: UNPLANNED_POST,
+        source: "Types of failover operations: Unplanned Failover (2012-08-08); Hyper-V module reference for PowerShell; EXPRESSCLUSTER with Hyper-V Replica: failover scripts",
     }
     .rule(),
     Row {
@@ -30,7 +30,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::Via(RECOVERING, RECOVERED),
         what: "As UF-78, from a paused replica.",
         evidence: Inferred,
-        source: WMI,
+        source: "Types of failover operations: Unplanned Failover (2012-08-08)",
     }
     .rule(),
     Row {
@@ -42,7 +42,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::Stay,
         what: "The failed-over machine may be started.",
         evidence: Documented,
-        source: FAILOVER,
+        source: "Types of failover operations: Unplanned Failover (2012-08-08); Hyper-V module reference for PowerShell",
     }
     .rule(),
     Row {
@@ -50,11 +50,11 @@ pub(super) const RULES: &[Rule] = &[
         modes: REPLICA,
         from: &[RECOVERED],
         triggers: &[call(Call::RevertFailover)],
-        guards: &[Guard::VmOff, Guard::NoJob],
+        guards: &[Guard::VmOff, Guard::NoOpenSwap, Guard::NoJob],
         to: To::State(REPLICATING),
         what: "The failover disk is dropped with what was written on it; another point may be chosen.",
-        evidence: Documented,
-        source: UNPLANNED_POST,
+        evidence: Inferred,
+        source: "Hyper-V module reference for PowerShell; Hyper-V WMI provider (V2) reference",
     }
     .rule(),
     Row {
@@ -66,7 +66,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::Refused(ReturnCode::INVALID_STATE),
         what: "Another point needs Stop-VMFailover first.",
         evidence: Documented,
-        source: UNPLANNED_POST,
+        source: "Types of failover operations: Unplanned Failover (2012-08-08)",
     }
     .rule(),
     Row {
@@ -78,7 +78,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::State(COMMITTED),
         what: "The failover disk is merged, all other points are deleted, there is no way back.",
         evidence: Documented,
-        source: FAILOVER,
+        source: "Hyper-V module reference for PowerShell; Hyper-V WMI provider (V2) reference",
     }
     .rule(),
     Row {
@@ -90,7 +90,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::Refused(ReturnCode::INVALID_STATE),
         what: "A committed failover cannot be reverted.",
         evidence: Documented,
-        source: MODULE,
+        source: "Hyper-V module reference for PowerShell",
     }
     .rule(),
     Row {
@@ -101,8 +101,8 @@ pub(super) const RULES: &[Rule] = &[
         guards: &[],
         to: To::Stay,
         what: "The log is refused; the primary ends in Error.",
-        evidence: Field,
-        source: FIELD_SCRIPTS,
+        evidence: Inferred,
+        source: "EXPRESSCLUSTER with Hyper-V Replica: failover scripts",
     }
     .with_other(PRIMARY, &[REPLICATING], To::State(ERROR)),
     Row {
@@ -114,7 +114,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::Refused(ReturnCode::INVALID_STATE),
         what: "A copy that runs, or has a saved state, cannot become a replica.",
         evidence: Field,
-        source: FIELD_SCRIPTS,
+        source: "EXPRESSCLUSTER with Hyper-V Replica: failover scripts",
     }
     .rule(),
     Row {
@@ -122,11 +122,19 @@ pub(super) const RULES: &[Rule] = &[
         modes: PRIMARY,
         from: ANY,
         triggers: &[call(Call::AsReplica)],
-        guards: &[Guard::VmOff, Guard::NoSavedState, Guard::NoCheckpoint, Guard::NotHeld, Guard::NoTestVm, Guard::NoJob],
+        guards: &[
+            Guard::VmOff,
+            Guard::NoSavedState,
+            Guard::NoCheckpoint,
+            Guard::NotHeld,
+            Guard::NotServing,
+            Guard::NoTestVm,
+            Guard::NoJob,
+        ],
         to: To::Become(Mode::Replica, INITIAL),
         what: "The old primary becomes a replica that waits for the other side's content; what it wrote and never sent is lost.",
-        evidence: Documented,
-        source: FAILOVER,
+        evidence: Inferred,
+        source: "Failover with Hyper-V Replica; Hyper-V module reference for PowerShell; EXPRESSCLUSTER with Hyper-V Replica: failover scripts",
     }
     .rule(),
     Row {
@@ -134,11 +142,18 @@ pub(super) const RULES: &[Rule] = &[
         modes: REPLICA,
         from: &[COMMITTED, ERROR, FAILBACK_DONE],
         triggers: &[call(Call::AsReplica)],
-        guards: &[Guard::VmOff, Guard::NoSavedState, Guard::NoCheckpoint, Guard::NoTestVm, Guard::NoJob],
+        guards: &[
+            Guard::VmOff,
+            Guard::NoSavedState,
+            Guard::NoCheckpoint,
+            Guard::NotServing,
+            Guard::NoTestVm,
+            Guard::NoJob,
+        ],
         to: To::State(INITIAL),
         what: "As UF-87, on a copy that had been failed over, failed back, or is in error.",
         evidence: Inferred,
-        source: READING,
+        source: "Failover with Hyper-V Replica; Hyper-V module reference for PowerShell; EXPRESSCLUSTER with Hyper-V Replica: failover scripts",
     }
     .rule(),
     Row {
@@ -146,11 +161,11 @@ pub(super) const RULES: &[Rule] = &[
         modes: REPLICA,
         from: &[RECOVERED, COMMITTED],
         triggers: &[call(Call::Reverse)],
-        guards: &[Guard::Consistent, Guard::NoJob, Guard::Peer("the old primary waits for initial replication (UF-87)")],
+        guards: &[Guard::Consistent, Guard::NotServing, Guard::NoJob, Guard::Peer("the old primary waits for initial replication (UF-87)")],
         to: To::Become(Mode::Primary, READY),
         what: "This copy becomes the primary; Start-VMInitialReplication sends what differs.",
-        evidence: Documented,
-        source: FAILOVER,
+        evidence: Inferred,
+        source: "Failover with Hyper-V Replica; EXPRESSCLUSTER with Hyper-V Replica: failover scripts",
     }
     .with_other(REPLICA, &[INITIAL], To::Stay),
     Row {
@@ -158,11 +173,11 @@ pub(super) const RULES: &[Rule] = &[
         modes: REPLICA,
         from: &[RECOVERED, COMMITTED],
         triggers: &[call(Call::Reverse)],
-        guards: &[Guard::Consistent, Guard::NoJob, Guard::Peer("the old primary was not made a replica")],
+        guards: &[Guard::Consistent, Guard::NotServing, Guard::NoJob, Guard::Peer("the old primary was not made a replica")],
         to: To::Stay,
         what: "The job fails: Set-VMReplication -AsReplica on the old primary first.",
         evidence: Inferred,
-        source: FAILOVER,
+        source: "Failover with Hyper-V Replica",
     }
     .rule(),
     Row {
@@ -170,11 +185,11 @@ pub(super) const RULES: &[Rule] = &[
         modes: REPLICA,
         from: &[RECOVERED, COMMITTED],
         triggers: &[call(Call::Reverse)],
-        guards: &[Guard::Consistent, Guard::NoJob, Guard::Peer("another server is named and accepts")],
+        guards: &[Guard::Consistent, Guard::NotServing, Guard::NoJob, Guard::Peer("another server is named and accepts")],
         to: To::Become(Mode::Primary, READY),
         what: "Replication goes to a third host; the old primary is not touched.",
         evidence: Inferred,
-        source: MODULE,
+        source: "Hyper-V module reference for PowerShell",
     }
     .with_other(NONE, &[DISABLED], To::Become(Mode::Replica, INITIAL)),
     Row {
@@ -186,7 +201,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::State(REPLICATING),
         what: "The failover is given up, its disk is dropped.",
         evidence: Inferred,
-        source: READING,
+        source: "our reading: a failover that did not finish leaves the copy as it was",
     }
     .rule(),
     Row {
@@ -198,7 +213,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::Stay,
         what: "A merge that was under way is done again at the start.",
         evidence: Inferred,
-        source: READING,
+        source: "our reading: the merge works from stored logs",
     }
     .rule(),
     Row {
@@ -210,7 +225,7 @@ pub(super) const RULES: &[Rule] = &[
         to: To::Stay,
         what: "The machine is off; what it wrote is no longer tracked.",
         evidence: Inferred,
-        source: READING,
+        source: "Resynchronization of virtual machines in Hyper-V Replica (2013-05-10)",
     }
     .rule(),
     Row {
@@ -220,11 +235,11 @@ pub(super) const RULES: &[Rule] = &[
             INITIAL, REPLICATING, PREPARED, SUSPENDED, ERROR, RESYNC_REQUIRED, RESYNC, RESYNC_SUSPENDED,
         ],
         triggers: &[call(Call::Remove)],
-        guards: &[Guard::NotHeld, Guard::NoJob],
+        guards: &[Guard::NotHeld, Guard::NotServing, Guard::NoJob],
         to: To::Become(Mode::None, DISABLED),
         what: "Replication is removed here; the replica is not told and warns after an hour.",
         evidence: Inferred,
-        source: MODULE,
+        source: "Hyper-V module reference for PowerShell",
     }
     .rule(),
     Row {
@@ -232,11 +247,11 @@ pub(super) const RULES: &[Rule] = &[
         modes: REPLICA,
         from: &[COMMITTED],
         triggers: &[call(Call::Remove)],
-        guards: &[Guard::NoJob],
+        guards: &[Guard::NotServing, Guard::NoJob],
         to: To::Become(Mode::None, DISABLED),
         what: "The failed-over machine is an ordinary one from now on.",
         evidence: Documented,
-        source: MODULE,
+        source: "Hyper-V module reference for PowerShell",
     }
     .rule(),
     Row {
@@ -244,11 +259,11 @@ pub(super) const RULES: &[Rule] = &[
         modes: REPLICA,
         from: ANY,
         triggers: &[call(Call::Remove)],
-        guards: &[Guard::NoJob],
+        guards: &[Guard::NotServing, Guard::NoJob],
         to: To::Become(Mode::None, DISABLED),
         what: "Replication is removed here, the machine and its disks stay; the primary's next send ends in Error.",
         evidence: Inferred,
-        source: MODULE,
+        source: "Hyper-V module reference for PowerShell",
     }
     .rule(),
 ];

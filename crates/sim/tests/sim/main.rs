@@ -2,5 +2,8 @@
 
 mod failback;
 mod failover;
+mod general;
 mod steady;
+mod walk;
+mod watch;
 mod world;

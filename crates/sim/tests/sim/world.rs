@@ -48,6 +48,43 @@ pub fn bare_with(profile: Profile) -> Tested {
     sim
 }
 
+/// As [`bare`], with one disk of 64 MiB, and a slow link and slow disks, so that little data takes its time.
+pub fn small() -> Tested {
+    small_with(Profile::default())
+}
+
+pub fn small_with(profile: Profile) -> Tested {
+    let mut sim = Sim::new(7, Calendar::default(), profile, Stamps::default());
+    sim.add_host("HV1", Rate(16 << 20), true);
+    sim.add_host("HV2", Rate(16 << 20), true);
+    sim.add_link(HV1, HV2, Rate(2_000_000), Span(5_000_000));
+    let disk =
+        DiskSpec { size: Bytes(64 << 20), format: DiskFormat::Vhdx, initial: Initial::Used(Bytes(8 << 20)) };
+    let guest =
+        GuestProfile { churn: Rate(2_000), write_size: Bytes(65536), hot_spot: Bytes(8 << 20), disk: 0 };
+    let vm = NewVm {
+        name: "web01".into(),
+        host: HV1,
+        disks: vec![disk],
+        guest: Some(guest),
+        power: Power::Running,
+    };
+    sim.add_vm(vm).expect("it is there, and the store works");
+    sim
+}
+
+/// As [`small`], protected.
+pub fn small_protected() -> Tested {
+    small_protected_with(Profile::default())
+}
+
+pub fn small_protected_with(profile: Profile) -> Tested {
+    let mut sim = small_with(profile);
+    job(&mut sim, A, &Operation::Enable { to: HV2, settings: settings() });
+    job(&mut sim, A, &Operation::StartInitialReplication { kind: InitialKind::Network, at: None });
+    sim
+}
+
 pub fn settings() -> Settings {
     Settings { recovery_history: 4, ..Settings::default() }
 }
@@ -137,6 +174,13 @@ pub fn transcript(sim: &Tested) -> String {
     records.iter().filter(quiet).map(line).collect()
 }
 
+/// The last part of the transcript.
+pub fn tail(sim: &Tested) -> String {
+    let all = transcript(sim);
+    let lines: Vec<&str> = all.lines().collect();
+    lines[lines.len().saturating_sub(60)..].join("\n")
+}
+
 /// Replays the ledger into fresh disks: what a view of a copy must hold.
 pub fn assert_content(sim: &Tested, copy: CopyId, view: View, content: Position) {
     let mut store = sim.store.clone();
@@ -161,7 +205,7 @@ pub fn assert_content(sim: &Tested, copy: CopyId, view: View, content: Position)
     }
     let difference =
         store.difference((copy, view), (fresh, View::Live)).expect("it is there, and the store works");
-    assert_eq!(difference, None, "{copy:?} {view:?}\n{}", transcript(sim));
+    assert_eq!(difference, None, "{copy:?} {view:?}\n{}", tail(sim));
 }
 
 /// Every copy and every listed point holds what the ledger says.

@@ -1,0 +1,5 @@
+//! The rule table against the published transition table, and what it answers to every call.
+
+mod codes;
+mod conformance;
+mod matrix;
