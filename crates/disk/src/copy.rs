@@ -32,7 +32,20 @@ impl CopyOptions {
         Self { target: CreateOptions::vhdx(0, seed) }
     }
 
-    /// Bytes of a block of the copy: a power of two from 1 to 256 MiB.
+    /// A dynamic VHD; the seed makes its identity. The logical sector size is lost: VHD knows 512 only.
+    #[must_use]
+    pub const fn vhd(seed: Seed) -> Self {
+        Self { target: CreateOptions::vhd(0, seed) }
+    }
+
+    /// Whether the copy is a fixed disk.
+    #[must_use]
+    pub const fn fixed(mut self, fixed: bool) -> Self {
+        self.target = self.target.fixed(fixed);
+        self
+    }
+
+    /// Bytes of a block of the copy, as [`CreateOptions::block_size`].
     #[must_use]
     pub const fn block_size(mut self, bytes: u64) -> Self {
         self.target = self.target.block_size(bytes);

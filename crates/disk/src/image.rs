@@ -11,7 +11,7 @@ pub enum Format {
     Raw,
     /// VHDX, format version 1 (MS-VHDX), `.vhdx` and `.avhdx`.
     Vhdx,
-    /// VHD (version 1). Recognised by [`crate::probe`], not opened yet.
+    /// VHD (version 1), `.vhd` and `.avhd`.
     Vhd,
 }
 
@@ -107,6 +107,14 @@ pub trait Image: Send + Sync {
     /// As [`Image::write_at`].
     fn zero_at(&mut self, offset: u64, len: u64) -> Result<(), Error>;
 
+    /// Gives the disk another size. What is added reads as zeros, what is cut off is gone; after a power cut
+    /// the disk has the old size or the new one, and below both nothing is lost.
+    ///
+    /// # Errors
+    /// `InvalidOption` for a size that the format does not allow, `Unsupported` for a differencing VHD, and
+    /// those of [`Image::write_at`].
+    fn resize(&mut self, size: u64) -> Result<(), Error>;
+
     /// Makes everything written so far survive a power cut.
     ///
     /// # Errors
@@ -120,6 +128,12 @@ pub trait Image: Send + Sync {
     /// # Errors
     /// `OutOfRange`, or `Io` from the files.
     fn extents(&self, range: Range<u64>) -> Result<Vec<Extent>, Error>;
+
+    /// What the files of the chain say of themselves, the topmost first.
+    ///
+    /// # Errors
+    /// `Io` from the files.
+    fn details(&self) -> Result<crate::Details, Error>;
 
     /// Flushes and leaves the file clean, with no log to replay.
     ///

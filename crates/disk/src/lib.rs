@@ -1,4 +1,4 @@
-//! Virtual disk images: raw files, VHDX (fixed, dynamic, differencing) and HRL change logs.
+//! Virtual disk images: raw files, VHDX and VHD (fixed, dynamic, differencing) and HRL change logs.
 //!
 //! The crate is a library for image tools. It reads and writes images the way their published formats
 //! ask for, keeps the crash rules of those formats, and says in its errors which structure at which
@@ -8,7 +8,7 @@
 //! ```text
 //!   open, create, create_child, copy_sparse, present_cells     free functions over paths
 //!   Image                                                      one object-safe trait for every open image
-//!   raw    vhdx { header region metadata bat log ... }   hrl   the formats
+//!   raw    vhdx { header region metadata bat log ... }   vhd { footer header ... }   hrl   the formats
 //!   file { BlockFile FileSystem }                              the only place that touches files
 //! ```
 //!
@@ -37,7 +37,8 @@
 //! # }
 //! ```
 //!
-//! Sources: MS-VHDX (Virtual Hard Disk v2 file format), MS-HRL (Hyper-V Replica Log file format).
+//! Sources: MS-VHDX (Virtual Hard Disk v2 file format), MS-HRL (Hyper-V Replica Log file format), Virtual
+//! Hard Disk Image Format Specification 1.0.
 
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("images are larger than a 32-bit address space");
@@ -45,17 +46,21 @@ compile_error!("images are larger than a 32-bit address space");
 mod bytes;
 mod cells;
 mod copy;
+mod details;
 mod error;
 pub mod file;
 pub mod hrl;
 mod image;
 mod open;
+mod paths;
 mod raw;
 mod seed;
+mod vhd;
 mod vhdx;
 
 pub use cells::present_cells;
 pub use copy::{CopyOptions, copy_sparse, copy_sparse_in};
+pub use details::{Details, Kind};
 pub use error::{Error, ErrorKind};
 pub use image::{Extent, ExtentKind, Format, Image};
 pub use open::{

@@ -9,12 +9,8 @@ use crate::file::{BlockFile, FileSystem, HostFs};
 use crate::image::{Format, Image};
 use crate::raw::{self, RawImage};
 use crate::seed::Seed;
+use crate::vhd::{self, COOKIE as VHD_COOKIE, FOOTER as VHD_FOOTER, NewVhd, VhdImage};
 use crate::vhdx::{self, CHILD_BLOCK, DEFAULT_BLOCK, NewDisk, NewParent, VhdxImage};
-
-/// What a VHD has in its footer, and a dynamic one at its front too (VHD 1.0).
-const VHD_COOKIE: &[u8] = b"conectix";
-/// Bytes of a VHD footer; old Virtual PC left the last one out.
-const VHD_FOOTER: u64 = 512;
 
 /// How an image is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +65,7 @@ pub struct CreateOptions {
     block_size: Option<u64>,
     logical_sector: u32,
     physical_sector: u32,
+    fixed: bool,
     seed: Seed,
 }
 
@@ -84,17 +81,41 @@ impl CreateOptions {
     #[must_use]
     pub const fn vhdx(size: u64, seed: Seed) -> Self {
         let format = Format::Vhdx;
-        Self { format, size, block_size: None, logical_sector: 512, physical_sector: 4096, seed }
+        Self {
+            format,
+            size,
+            block_size: None,
+            logical_sector: 512,
+            physical_sector: 4096,
+            fixed: false,
+            seed,
+        }
     }
 
-    /// Bytes of a block: a power of two from 1 to 256 MiB. Raw images have none.
+    /// A dynamic VHD of `size` bytes (whole sectors of 512 bytes, at most 2040 GiB) with blocks of 2 MiB. The
+    /// seed makes its identity.
+    #[must_use]
+    pub const fn vhd(size: u64, seed: Seed) -> Self {
+        Self { format: Format::Vhd, ..Self::vhdx(size, seed) }
+    }
+
+    /// Whether the disk is fixed: as large as its content from the beginning, its blocks never given back.
+    /// The host's file has holes where nothing was written. Raw images are the same either way.
+    #[must_use]
+    pub const fn fixed(mut self, fixed: bool) -> Self {
+        self.fixed = fixed;
+        self
+    }
+
+    /// Bytes of a block: a power of two, for VHDX from 1 to 256 MiB, for VHD from 512 KiB. Raw images and
+    /// fixed VHDs have none.
     #[must_use]
     pub const fn block_size(mut self, bytes: u64) -> Self {
         self.block_size = Some(bytes);
         self
     }
 
-    /// Bytes of a logical sector: 512 or 4096. Raw images know 512 only.
+    /// Bytes of a logical sector: 512 or 4096. Raw images and VHD know 512 only.
     #[must_use]
     pub const fn logical_sector(mut self, bytes: u32) -> Self {
         self.logical_sector = bytes;
@@ -202,7 +223,7 @@ fn recognise(file: &dyn BlockFile, path: &Path) -> Result<Format, Error> {
 /// Opens an image and the whole chain of its parents.
 ///
 /// # Errors
-/// Those of [`probe`]; `Unsupported` for VHD; `Corrupt`, `Truncated`, `Unsupported` with the structure
+/// Those of [`probe`]; `Corrupt`, `Truncated`, `Unsupported` with the structure
 /// concerned; `ParentNotFound`, `ParentMismatch`; `ReadOnly` and `Io` from the host.
 pub fn open(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Box<dyn Image>, Error> {
     open_in(&HostFs, path.as_ref(), options)
@@ -228,11 +249,7 @@ pub fn open_in(fs: &dyn FileSystem, path: &Path, options: &OpenOptions) -> Resul
             Ok(Box::new(RawImage::open(path, file, seed.is_some())?))
         }
         Format::Vhdx => Ok(Box::new(VhdxImage::open(fs, path, seed)?)),
-        Format::Vhd => Err(Error::new(ErrorKind::Unsupported, "image")
-            .in_file(path)
-            .found("a VHD (version 1)")
-            .requires("VHDX or raw: VHD is not supported yet")
-            .remedy("convert it, for example with qemu-img convert -O vhdx")),
+        Format::Vhd => Ok(Box::new(VhdImage::open(fs, path, seed)?)),
     }
 }
 
@@ -257,13 +274,21 @@ pub fn create_in(fs: &dyn FileSystem, path: &Path, options: &CreateOptions) -> R
                 block_size: options.block_size.unwrap_or(DEFAULT_BLOCK),
                 logical_sector: options.logical_sector,
                 physical_sector: options.physical_sector,
+                fixed: options.fixed,
                 seed: options.seed,
                 parent: None,
             };
             disk.check().map_err(|error| error.in_file(path))?;
             new_file(fs, path, |file| disk.write(&*file))?;
         }
-        Format::Raw | Format::Vhd => {
+        Format::Vhd => {
+            let block_size = options.block_size.unwrap_or(vhd::DEFAULT_BLOCK);
+            let (size, fixed, seed) = (options.size, options.fixed, options.seed);
+            let disk = NewVhd { size, block_size, fixed, seed, parent: None };
+            disk.check().map_err(|error| error.in_file(path))?;
+            new_file(fs, path, |file| disk.write(&*file))?;
+        }
+        Format::Raw => {
             if !options.size.is_multiple_of(u64::from(raw::SECTOR)) {
                 return Err(Error::new(ErrorKind::InvalidOption, "disk size")
                     .in_file(path)
@@ -279,14 +304,14 @@ pub fn create_in(fs: &dyn FileSystem, path: &Path, options: &CreateOptions) -> R
     open_in(fs, path, &OpenOptions::read_write(options.seed).format(options.format))
 }
 
-/// Creates a differencing VHDX over `parent` (a VHDX, fixed, dynamic or differencing) and opens it for
-/// writing. It takes size, sector sizes and identity of its parent, names it by its DataWriteGuid, by a
-/// relative and by an absolute path.
+/// Creates a differencing file over `parent` and opens it for writing: a VHDX over a VHDX, a VHD over a VHD,
+/// each fixed, dynamic or differencing. It takes size and sector sizes of its parent, names it by its
+/// DataWriteGuid (VHD: its id), by a relative and by an absolute path.
 ///
 /// The parent must not be changed from then on: the child would no longer fit it.
 ///
 /// # Errors
-/// Those of [`open`] for the parent, `Unsupported` when it is not a VHDX, and those of [`create`].
+/// Those of [`open`] for the parent, `Unsupported` when it is raw, and those of [`create`].
 pub fn create_child(
     parent: impl AsRef<Path>,
     child: impl AsRef<Path>,
@@ -306,31 +331,54 @@ pub fn create_child_in(
     options: &ChildOptions,
 ) -> Result<Box<dyn Image>, Error> {
     let format = probe_in(fs, parent)?;
-    if format != Format::Vhdx {
-        return Err(Error::new(ErrorKind::Unsupported, "parent")
-            .in_file(parent)
-            .found(format!("a {format} image"))
-            .requires("a VHDX under a differencing VHDX (MS-VHDX 2.6.2.6.3)")
-            .remedy("convert the parent to VHDX first"));
-    }
-    let base = VhdxImage::open(fs, parent, None)?;
     let absolute = |path: &Path| fs.absolute(path).map_err(|error| Error::io("path", error).in_file(path));
-    let disk = NewDisk {
-        size: base.size(),
-        block_size: options.block_size,
-        logical_sector: base.logical_sector(),
-        physical_sector: base.physical_sector(),
-        seed: options.seed,
-        parent: Some(NewParent {
-            disk_id: base.disk_id(),
-            data_write_guid: base.write_guid(),
-            child_path: absolute(child)?,
-            path: absolute(parent)?,
-        }),
-    };
-    disk.check().map_err(|error| error.in_file(child))?;
-    new_file(fs, child, |file| disk.write(&*file))?;
-    open_in(fs, child, &OpenOptions::read_write(options.seed).format(Format::Vhdx))
+    match format {
+        Format::Vhdx => {
+            let base = VhdxImage::open(fs, parent, None)?;
+            let disk = NewDisk {
+                size: base.size(),
+                block_size: options.block_size,
+                logical_sector: base.logical_sector(),
+                physical_sector: base.physical_sector(),
+                fixed: false,
+                seed: options.seed,
+                parent: Some(NewParent {
+                    disk_id: base.disk_id(),
+                    data_write_guid: base.write_guid(),
+                    child_path: absolute(child)?,
+                    path: absolute(parent)?,
+                }),
+            };
+            disk.check().map_err(|error| error.in_file(child))?;
+            new_file(fs, child, |file| disk.write(&*file))?;
+        }
+        Format::Vhd => {
+            let base = VhdImage::open(fs, parent, None)?;
+            let (id, time) = (base.id(), base.time());
+            let disk = NewVhd {
+                size: base.size(),
+                block_size: options.block_size,
+                fixed: false,
+                seed: options.seed,
+                parent: Some(vhd::NewParent {
+                    id,
+                    time,
+                    child_path: absolute(child)?,
+                    path: absolute(parent)?,
+                }),
+            };
+            disk.check().map_err(|error| error.in_file(child))?;
+            new_file(fs, child, |file| disk.write(&*file))?;
+        }
+        Format::Raw => {
+            return Err(Error::new(ErrorKind::Unsupported, "parent")
+                .in_file(parent)
+                .found(format!("a {format} image"))
+                .requires("a VHDX or a VHD (MS-VHDX 2.6.2.6.3)")
+                .remedy("convert the parent to VHDX first"));
+        }
+    }
+    open_in(fs, child, &OpenOptions::read_write(options.seed).format(format))
 }
 
 /// Makes a file and fills it; removes it again when that fails.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::bytes::to_u64;
+use crate::details::{Details, Kind};
 use crate::error::{Error, ErrorKind};
 use crate::file::BlockFile;
 use crate::image::{Extent, ExtentKind, Format, Image, check_range, push_extent};
@@ -89,6 +90,20 @@ impl Image for RawImage {
         self.file.punch_hole(offset, len).map_err(|error| self.fail("data", offset, error))
     }
 
+    fn resize(&mut self, size: u64) -> Result<(), Error> {
+        self.check_write(0, 0)?;
+        if !size.is_multiple_of(u64::from(SECTOR)) {
+            return Err(Error::new(ErrorKind::InvalidOption, "disk size")
+                .in_file(&self.path)
+                .found(format!("{size} bytes"))
+                .requires("a multiple of 512 bytes"));
+        }
+        self.flush()?;
+        self.file.set_len(size).map_err(|error| self.fail("file length", size, error))?;
+        self.size = size;
+        self.flush()
+    }
+
     fn flush(&mut self) -> Result<(), Error> {
         if !self.writable {
             return Ok(());
@@ -111,6 +126,28 @@ impl Image for RawImage {
         }
         push_extent(&mut found, at, range.end.saturating_sub(at), ExtentKind::Absent);
         Ok(found)
+    }
+
+    fn details(&self) -> Result<Details, Error> {
+        Ok(Details {
+            path: self.path.clone(),
+            format: Format::Raw,
+            kind: Kind::Fixed,
+            size: self.size,
+            file_len: self.size,
+            block_size: None,
+            present_blocks: None,
+            logical_sector: SECTOR,
+            physical_sector: None,
+            id: None,
+            file_write_guid: None,
+            data_write_guid: None,
+            geometry: None,
+            creator: None,
+            log_to_replay: false,
+            weak: Vec::new(),
+            parent: None,
+        })
     }
 
     fn close(mut self: Box<Self>) -> Result<(), Error> {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use uuid::Uuid;
 
 use super::SIGNATURE;
-use super::bat::Geometry;
+use super::bat::{Entry, Geometry, Slot, State};
 use super::header::{Header, OFFSETS as HEADERS};
 use super::locator::Locator;
 use super::metadata::{BLOCK_SIZES, MAX_DISK, Metadata};
@@ -29,6 +29,8 @@ pub(crate) struct NewDisk {
     pub block_size: u64,
     pub logical_sector: u32,
     pub physical_sector: u32,
+    /// All blocks present from the beginning, and for ever.
+    pub fixed: bool,
     pub seed: Seed,
     /// For a differencing file.
     pub parent: Option<NewParent>,
@@ -83,7 +85,8 @@ impl NewDisk {
             log_offset: LOG.offset,
         };
         let metadata = self.metadata(guids.next());
-        let bat_len = round_up(Geometry::new(&metadata).entries * 8, MIB);
+        let geometry = Geometry::new(&metadata);
+        let bat_len = round_up(geometry.entries * 8, MIB);
         let regions = Regions::encode(
             Region { id: region::BAT, offset: BAT_OFFSET, length: bat_len },
             Region { id: region::METADATA, offset: METADATA_OFFSET, length: MIB },
@@ -98,6 +101,9 @@ impl NewDisk {
                 file.write_at(at, &regions)?;
             }
             file.write_at(METADATA_OFFSET, &metadata.encode())?;
+            if self.fixed {
+                allocate_all(file, &geometry, BAT_OFFSET + bat_len)?;
+            }
             file.flush()?;
             file.write_at(0, &identifier())?;
             file.flush()
@@ -108,7 +114,7 @@ impl NewDisk {
     fn metadata(&self, new_id: Uuid) -> Metadata {
         Metadata {
             block_size: self.block_size,
-            leave_allocated: false,
+            leave_allocated: self.fixed,
             size: self.size,
             disk_id: self.parent.as_ref().map_or(new_id, |parent| parent.disk_id),
             logical_sector: self.logical_sector,
@@ -116,6 +122,22 @@ impl NewDisk {
             parent: self.parent.as_ref().map(NewParent::locator),
         }
     }
+}
+
+/// Lays all blocks of a fixed disk out behind each other from `first` on.
+fn allocate_all(file: &dyn BlockFile, geometry: &Geometry, first: u64) -> std::io::Result<()> {
+    let entry = |index| match geometry.slot(index) {
+        Slot::Payload(block) => Entry::new(State::Full, first + block * geometry.block_size).0,
+        Slot::Bitmap(_) => 0,
+    };
+    file.set_len(first + geometry.payload_blocks * geometry.block_size)?;
+    let pieces = to_usize(MIB / 8);
+    for start in (0..geometry.entries).step_by(pieces) {
+        let end = geometry.entries.min(start + MIB / 8);
+        let bytes: Vec<u8> = (start..end).flat_map(|index| entry(index).to_le_bytes()).collect();
+        file.write_at(BAT_OFFSET + start * 8, &bytes)?;
+    }
+    Ok(())
 }
 
 impl NewParent {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::bat::{Bat, Geometry, PAGE, State};
+use super::bat::{Bat, Geometry, PAGE, Slot, State};
 use super::header::{Current, Header};
 use super::log::Sequence;
 use super::metadata::Metadata;
@@ -14,6 +14,7 @@ use super::region::Regions;
 use super::write::Session;
 use super::{SIGNATURE, check};
 use crate::bytes::{array, to_u64, to_usize};
+use crate::details::{Details, Kind};
 use crate::error::{Error, ErrorKind};
 use crate::file::{BlockFile, FileSystem};
 use crate::image::{Extent, ExtentKind, Format, Image, check_range, push_extent};
@@ -375,6 +376,10 @@ impl Image for VhdxImage {
         self.zero(offset..end)
     }
 
+    fn resize(&mut self, _size: u64) -> Result<(), Error> {
+        Err(Error::new(ErrorKind::Unsupported, "resize").in_file(&self.path))
+    }
+
     fn flush(&mut self) -> Result<(), Error> {
         self.sync()
     }
@@ -395,6 +400,38 @@ impl Image for VhdxImage {
             at = end;
         }
         Ok(list)
+    }
+
+    fn details(&self) -> Result<Details, Error> {
+        let header = &self.current.header;
+        let kind = match &self.metadata {
+            metadata if metadata.parent.is_some() => Kind::Differencing,
+            metadata if metadata.leave_allocated => Kind::Fixed,
+            _ => Kind::Dynamic,
+        };
+        let present = self.bat.filled().filter(|(index, entry)| {
+            matches!(self.geometry.slot(*index), Slot::Payload(_))
+                && matches!(entry.state(), Some(State::Full | State::Partial))
+        });
+        Ok(Details {
+            path: self.path.clone(),
+            format: Format::Vhdx,
+            kind,
+            size: self.metadata.size,
+            file_len: self.file.len().map_err(|error| self.fail("file", 0, error))?,
+            block_size: Some(self.geometry.block_size),
+            present_blocks: Some(to_u64(present.count())),
+            logical_sector: self.metadata.logical_sector,
+            physical_sector: Some(self.metadata.physical_sector),
+            id: Some(self.metadata.disk_id),
+            file_write_guid: Some(header.file_write_guid),
+            data_write_guid: Some(header.data_write_guid),
+            geometry: None,
+            creator: None,
+            log_to_replay: !header.log_guid.is_nil() && self.session.is_none(),
+            weak: Vec::new(),
+            parent: self.parent.as_ref().map(|parent| parent.details().map(Box::new)).transpose()?,
+        })
     }
 
     fn close(mut self: Box<Self>) -> Result<(), Error> {

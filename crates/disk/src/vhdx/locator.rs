@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::bytes::{get_guid, get_u16, get_u32, put, to_usize};
 use crate::error::{Error, ErrorKind};
+use crate::paths;
 
 /// The type of locators that VHDX defines: the parent is a VHDX file.
 const VHDX_TYPE: Uuid = Uuid::from_u128(0xB04A_EFB7_D19E_4A81_B789_25B8_E944_5913);
@@ -27,8 +28,8 @@ impl Locator {
     /// A locator for a parent with this DataWriteGuid. `child` and `parent` are absolute host paths; they are
     /// written with backslashes, the absolute one under drive `c:`, as the format wants.
     pub(crate) fn new(linkage: Uuid, child: &Path, parent: &Path) -> Self {
-        let relative = relative(child.parent().unwrap_or(Path::new("/")), parent);
-        let absolute = format!("\\\\?\\c:{}", parent.to_string_lossy().replace('/', "\\"));
+        let relative = paths::relative(child.parent().unwrap_or(Path::new("/")), parent);
+        let absolute = format!("\\\\?\\{}", paths::absolute(parent));
         Self(BTreeMap::from([
             (LINKAGE.to_owned(), linkage.braced().to_string()),
             (RELATIVE.to_owned(), relative),
@@ -53,15 +54,8 @@ impl Locator {
     /// Host paths to try, in the order the format gives. Volume paths name nothing outside Windows.
     pub(crate) fn candidates(&self, child: &Path) -> Vec<PathBuf> {
         let folder = child.parent().unwrap_or(Path::new(""));
-        let relative = self.0.get(RELATIVE).map(|value| folder.join(host_path(value)));
-        let absolute = self.0.get(ABSOLUTE).map(|value| {
-            let plain = value.strip_prefix("\\\\?\\").unwrap_or(value);
-            let plain = match plain.as_bytes() {
-                [drive, b':', ..] if drive.is_ascii_alphabetic() => &plain[2..],
-                _ => plain,
-            };
-            PathBuf::from(host_path(plain))
-        });
+        let relative = self.0.get(RELATIVE).map(|value| folder.join(paths::to_host(value)));
+        let absolute = self.0.get(ABSOLUTE).map(|value| paths::absolute_to_host(value));
         relative.into_iter().chain(absolute).collect()
     }
 
@@ -136,23 +130,6 @@ fn decode_text(item: &[u8], offset: u32, length: u16) -> Option<String> {
     String::from_utf16(&units).ok().filter(|text| !text.contains('\0'))
 }
 
-fn host_path(windows: &str) -> String {
-    windows.replace('\\', "/")
-}
-
-/// The way from a folder to a file, with backslashes: `.\name`, `..\folder\name`.
-fn relative(folder: &Path, file: &Path) -> String {
-    let from: Vec<_> = folder.components().collect();
-    let to: Vec<_> = file.components().collect();
-    let shared = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
-    let mut parts = vec!["..".to_owned(); from.len() - shared];
-    if parts.is_empty() {
-        parts.push(".".to_owned());
-    }
-    parts.extend(to[shared..].iter().map(|part| part.as_os_str().to_string_lossy().into_owned()));
-    parts.join("\\")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,11 +147,6 @@ mod tests {
         assert!(!locator.accepts(Uuid::nil()));
         let moved = locator.candidates(Path::new("/new/disks/c.avhdx"));
         assert_eq!(moved, [PathBuf::from("/new/disks/../base/p.vhdx"), PathBuf::from("/vm/base/p.vhdx")]);
-    }
-
-    #[test]
-    fn same_folder_is_dot() {
-        assert_eq!(relative(Path::new("/a"), Path::new("/a/p.vhdx")), ".\\p.vhdx");
     }
 
     #[test]

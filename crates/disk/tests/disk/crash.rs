@@ -367,6 +367,27 @@ fn differencing_disk_survives_a_power_cut_at_every_operation() {
 }
 
 #[test]
+fn vhds_survive_a_power_cut_at_every_operation() {
+    for round in 30..36 {
+        let (fs, mut model) = fresh();
+        let mut rng = Rng(round);
+        let options = CreateOptions::vhd(SIZE, seed(1)).block_size(512 << 10).fixed(round % 3 == 0);
+        create_in(&fs, Path::new("/d.vhd"), &options).unwrap().close().unwrap();
+        let steps = random_steps(&mut rng, 15);
+        let run = work(&fs, "/d.vhd", &mut model, &mut rng, &steps);
+        if round % 2 == 0 {
+            check_run(&fs, "/d.vhd", &run, Survivors::Sample, &mut rng);
+            continue;
+        }
+        let options = ChildOptions::new(seed(1)).block_size(512 << 10);
+        create_child_in(&fs, Path::new("/d.vhd"), Path::new("/c.avhd"), &options).unwrap().close().unwrap();
+        let steps = random_steps(&mut rng, 15);
+        let run = work(&fs, "/c.avhd", &mut model, &mut rng, &steps);
+        check_run(&fs, "/c.avhd", &run, Survivors::Sample, &mut rng);
+    }
+}
+
+#[test]
 fn space_used_again_never_shows_what_was_there() {
     let (fs, mut model) = fresh();
     let mut rng = Rng(20);

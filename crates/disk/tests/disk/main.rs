@@ -10,3 +10,4 @@ mod log;
 mod model;
 mod support;
 mod tools;
+mod vhd;

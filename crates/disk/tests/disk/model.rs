@@ -121,6 +121,22 @@ proptest! {
     }
 
     #[test]
+    fn vhd(steps in prop::collection::vec(step(), 1..25), fixed: bool) {
+        let fs = MemFs::new();
+        let options = CreateOptions::vhd(SIZE, seed(1)).fixed(fixed);
+        hvrsim_disk::create_in(&fs, Path::new("/d.vhd"), &options).unwrap().close().unwrap();
+        run(&fs, "/d.vhd", &mut vec![0; usize::try_from(SIZE).unwrap()], &steps);
+    }
+
+    #[test]
+    fn vhdx_fixed(steps in prop::collection::vec(step(), 1..25)) {
+        let fs = MemFs::new();
+        let options = CreateOptions::vhdx(SIZE, seed(1)).block_size(MIB).fixed(true);
+        hvrsim_disk::create_in(&fs, Path::new("/d.vhdx"), &options).unwrap().close().unwrap();
+        run(&fs, "/d.vhdx", &mut vec![0; usize::try_from(SIZE).unwrap()], &steps);
+    }
+
+    #[test]
     fn differencing(
         base in prop::collection::vec(step(), 1..12),
         middle in prop::collection::vec(step(), 0..12),
@@ -144,6 +160,31 @@ proptest! {
             run(&fs, child, &mut model, steps);
             let parent = hvrsim_disk::open_in(&fs, Path::new(parent), &OpenOptions::read_only()).unwrap();
             assert!(read_all(&*parent) == before, "a child's writes reached its parent");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+
+    #[test]
+    fn vhd_differencing(
+        base in prop::collection::vec(step(), 1..12),
+        middle in prop::collection::vec(step(), 0..12),
+        top in prop::collection::vec(step(), 1..25),
+    ) {
+        let fs = MemFs::new();
+        let mut model = vec![0; usize::try_from(SIZE).unwrap()];
+        let options = CreateOptions::vhd(SIZE, seed(1));
+        hvrsim_disk::create_in(&fs, Path::new("/base.vhd"), &options).unwrap().close().unwrap();
+        run(&fs, "/base.vhd", &mut model, &base);
+        for (parent, child, steps) in [("/base.vhd", "/mid.avhd", &middle), ("/mid.avhd", "/top.avhd", &top)] {
+            let options = ChildOptions::new(seed(1)).block_size(512 << 10);
+            let image =
+                hvrsim_disk::create_child_in(&fs, Path::new(parent), Path::new(child), &options).unwrap();
+            check(&*image, &model);
+            image.close().unwrap();
+            run(&fs, child, &mut model, steps);
         }
     }
 }

@@ -206,21 +206,6 @@ fn sizes_that_are_no_disk_are_refused() {
 }
 
 #[test]
-fn vhd_is_recognised_and_refused_with_a_remedy() {
-    let folder = Folder::new();
-    for kind in ["dynamic", "fixed"] {
-        // The name does not matter.
-        let path = folder.path(&format!("{kind}.img"));
-        let options = format!("subformat={kind},force_size=on");
-        run("qemu-img", &["create", "-q", "-f", "vpc", "-o", &options, text(&path), "4M"]);
-        assert_eq!(probe(&path).unwrap(), Format::Vhd);
-        let error = open(&path, &OpenOptions::read_only()).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unsupported);
-        assert!(error.to_string().contains("convert"), "{error}");
-    }
-}
-
-#[test]
 fn the_same_calls_make_the_same_file() {
     let folder = Folder::new();
     let make = |name: &str, by: u8| {
