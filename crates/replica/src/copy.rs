@@ -522,9 +522,8 @@ impl Copy {
             (Phase::Failback(_), _) if self.unable_to_send() => {
                 Some((Critical, "The failback cannot reach the new primary's side."))
             }
-            (Phase::Failback(_) | Phase::FailbackDone(_), _) => {
-                Some((Warning, "Failed back, and not reversed."))
-            }
+            (Phase::Failback(_), _) => Some((Warning, "A failback is under way.")),
+            (Phase::FailbackDone(_), _) => Some((Warning, "Failed back, and not reversed.")),
             (Phase::Disabled | Phase::Replicating | Phase::Prepared(_), _) => None,
         }
     }

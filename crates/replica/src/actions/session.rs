@@ -43,12 +43,14 @@ impl Work<'_> {
         if let Some(at) = at {
             return self.schedule(rule, JobType::Resynchronizing, None, at);
         }
-        if let Phase::ResyncSuspended(run) = self.copy.phase {
-            self.end_run(run);
-            self.tell_closed(run.session);
+        if matches!(self.copy.phase, Phase::ResyncSuspended(_)) {
             self.end_job(JobState::Terminated, ReturnCode::FAILED, "started over");
         }
         let job = self.start_job(JobType::Resynchronizing, Stage::Asking);
+        // RS-49: the old run stays until the new session is open.
+        if let Some(run) = self.run() {
+            run.job = job;
+        }
         self.open_session(SessionKind::Resync, Asking::OpenResync { automatic: false });
         self.started(rule, job)
     }
@@ -257,6 +259,9 @@ impl Work<'_> {
             (Phase::ResyncSuspended(_), _) => "RS-49",
             _ => "RS-42",
         };
+        if let Phase::ResyncSuspended(run) = self.copy.phase {
+            self.end_run(run);
+        }
         let Some(run) = self.begin_run(envelope, false) else { return };
         self.copy.attempts = 0;
         self.cancel_timer(TimerKind::Window);
@@ -268,8 +273,11 @@ impl Work<'_> {
         self.copy.attempts = self.copy.attempts.saturating_add(1);
         match self.copy.phase {
             Phase::ResyncRequired => self.stay("RS-121"),
-            // RS-49 had closed the old session already.
-            Phase::ResyncSuspended(_) => self.go("RS-50", Phase::ResyncRequired),
+            Phase::ResyncSuspended(run) => {
+                self.end_run(run);
+                self.tell_closed(run.session);
+                self.require_resync("RS-50");
+            }
             _ => {}
         }
     }

@@ -3,6 +3,7 @@
 mod failback;
 mod failover;
 mod general;
+mod regressions;
 mod steady;
 mod walk;
 mod watch;
