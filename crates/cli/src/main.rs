@@ -10,6 +10,7 @@ mod check;
 mod explain;
 mod input;
 mod out;
+mod resync;
 mod run;
 
 use std::process::ExitCode;
@@ -32,6 +33,8 @@ enum Command {
     Check(check::Arguments),
     /// What leads to a state, what leads away, what every operation answers there; or a rule, a method, a cmdlet
     Explain(explain::Arguments),
+    /// Make one disk image equal to another, in place: only what differs is written
+    Resync(resync::Arguments),
 }
 
 /// How a command ended, as exit codes have it. The worst of several wins by its place here.
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),
+        Command::Resync(arguments) => resync::resync(&arguments),
     };
     ExitCode::from(exit as u8)
 }

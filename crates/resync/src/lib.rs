@@ -20,6 +20,8 @@
 
 mod blocks;
 mod candidates;
+pub mod checkpoint;
+pub mod direct;
 mod image;
 pub mod local;
 mod message;
