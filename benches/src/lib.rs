@@ -1,0 +1,13 @@
+//! What the benches measure, in one place, so that criterion and the plain programs run the same work.
+//!
+//! * [`pairs`]: replicated machines between two hosts, as many as wanted
+//! * [`disks`]: two images in memory that differ
+
+pub mod disks;
+pub mod pairs;
+
+/// Whether the benches are only tried (`cargo bench -- --test`): then everything is small.
+#[must_use]
+pub fn is_trial() -> bool {
+    std::env::args().any(|argument| argument == "--test")
+}
