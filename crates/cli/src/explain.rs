@@ -13,7 +13,7 @@ use crate::out::out;
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// A state (name or WMI number), a rule's id, a cmdlet or a WMI method
-    #[arg(value_name = "STATE|METHOD|RULE", required = true, num_args = 1..)]
+    #[arg(value_name = "STATE|METHOD|RULE", required = true, num_args = 1.., allow_hyphen_values = true)]
     what: Vec<String>,
 }
 
@@ -28,7 +28,7 @@ pub(crate) fn explain(arguments: &Arguments) -> Exit {
         calls.iter().for_each(|call| out(call_text(*call)));
         return Exit::Green;
     }
-    if let Some(state) = NamedState::parse(&word) {
+    if let Some(state) = state_named(&word) {
         out(state_text(state));
         return Exit::Green;
     }
@@ -46,6 +46,15 @@ pub(crate) fn explain(arguments: &Arguments) -> Exit {
     );
     eprintln!("error: `{word}` is no state, rule, method or cmdlet; {near}");
     Exit::Input
+}
+
+/// A state's name or number, with or without the mode before it.
+fn state_named(word: &str) -> Option<NamedState> {
+    let (first, rest) = word.split_once(' ').unwrap_or(("", word));
+    match Mode::parse(first) {
+        Some(mode) => NamedState::parse(rest).map(|state| NamedState { mode: Some(mode), ..state }),
+        None => NamedState::parse(word),
+    }
 }
 
 /// A call is named by its cmdlet, with or without switches, or by its method.
@@ -152,7 +161,11 @@ fn rule_text(rule: &Rule) -> String {
 }
 
 fn call_text(call: Call) -> String {
-    let mut out = format!("{}  (WMI: {})\n", call.cmdlet(), call.method());
+    let mut out = if call.cmdlet() == call.method() {
+        format!("{}  (WMI only, no cmdlet)\n", call.method())
+    } else {
+        format!("{}  (WMI: {})\n", call.cmdlet(), call.method())
+    };
     out += &format!("  accepted on: {}\n", state_list(states_needed(call)));
     for rule in table::rules().filter(|rule| rule.triggers.contains(&Trigger::Call(call))) {
         out += &format!("\n{}", indented(&rule_text(rule)));

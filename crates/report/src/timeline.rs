@@ -79,7 +79,9 @@ impl Timeline {
     }
 
     fn flush(&mut self, names: &dyn Look, out: &mut String) {
-        for ((host, vm), cycles) in std::mem::take(&mut self.cycles) {
+        let mut counted: Vec<_> = std::mem::take(&mut self.cycles).into_iter().collect();
+        counted.sort_by_key(|(_, cycles)| cycles.last);
+        for ((host, vm), cycles) in counted {
             let mut parts = Vec::new();
             if cycles.delivered > 0 {
                 parts.push(format!("{}, {}", many(cycles.delivered, "cycle"), Bytes(cycles.bytes)));
@@ -124,6 +126,9 @@ fn text(names: &dyn Look, record: &Record) -> Option<String> {
         What::Called { call, job: Some(job), .. } => format!("> {call}  [job {}]", job.0),
         What::Called { call, .. } => format!("> {call}"),
         What::Refused { call, code, text, .. } => format!("> {call}\n  refused, {code}: {text}"),
+        What::Note(Note::WillRetry { after }) => {
+            format!("  no answer; next attempt at {}", record.at + *after)
+        }
         What::Note(note) => return self::note(note),
         What::Power(power) => format!("  machine {power}"),
         What::Host(power) => match power {
@@ -136,7 +141,17 @@ fn text(names: &dyn Look, record: &Record) -> Option<String> {
             format!("! link to {} cut{lasts}", names.host_name(*to))
         }
         What::LinkBack { to } => format!("! link to {} carries again", names.host_name(*to)),
+        What::Wrote { tag, bytes } if tag.is_empty() => format!("  guest wrote {}", Bytes(*bytes)),
         What::Wrote { tag, bytes } => format!("  guest wrote `{tag}`, {}", Bytes(*bytes)),
+        What::Transfer { source, percent: 0 } => {
+            format!("  transfer from {} begins", names.host_name(*source))
+        }
+        What::Transfer { source, percent } => {
+            format!("  transfer from {} goes on at {percent} %", names.host_name(*source))
+        }
+        What::Session { source, counts, done: true } if counts.blocks_total == 0 => {
+            format!("  nothing to receive from {}", names.host_name(*source))
+        }
         What::Session { source, counts, done } => {
             let resent = if counts.resent_bytes == 0 {
                 String::new()
@@ -183,7 +198,7 @@ fn note(note: &Note) -> Option<String> {
         Note::Delivered { log, latency } => {
             format!("  last changes delivered, {}, after {latency}", Bytes(log.bytes))
         }
-        Note::WillRetry { after } => format!("  no answer; next attempt after {after}"),
+        Note::WillRetry { .. } => return None,
         Note::PointTaken { kind, .. } => format!("  {kind} recovery point kept"),
         Note::PointDropped { .. } => return None,
     })

@@ -428,6 +428,12 @@ impl<D: DiskStore> Sim<D> {
         if let Some(session) = self.world.sessions.get_mut(&id) {
             session.running = true;
             session.version += 1;
+            let (source, leader) = (session.spec.source, session.leader);
+            let counts = self.store.resync_counts(id);
+            let percent = u8::try_from(counts.blocks_done * 100 / counts.blocks_total.max(1)).unwrap_or(100);
+            if counts.blocks_total > 0 {
+                self.record(Some(leader.host), Some(leader.vm), What::Transfer { source, percent });
+            }
         }
         self.next_message(id)
     }

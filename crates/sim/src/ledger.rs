@@ -29,7 +29,7 @@ pub struct Position {
 pub enum Written {
     /// A guest's writes by profile.
     Burst(Burst),
-    /// One write by script.
+    /// One write by script, with its tag or an empty text.
     Tagged(Write, String),
 }
 
@@ -165,7 +165,7 @@ fn sorted(mut losses: Vec<Loss>) -> Vec<Loss> {
 fn add(losses: &mut Vec<Loss>, entry: &Entry) {
     let (tag, writes) = match &entry.what {
         Written::Burst(burst) => (None, burst.writes),
-        Written::Tagged(_, tag) => (Some(tag.clone()), 1),
+        Written::Tagged(_, tag) => (Some(tag.clone()).filter(|tag| !tag.is_empty()), 1),
     };
     match losses.iter_mut().find(|l| l.tag == tag) {
         Some(loss) => {

@@ -136,7 +136,7 @@ impl<D: DiskStore> Sim<D> {
             None => What::Called { call, code: outcome.code.0, job: outcome.job },
             Some(refusal) => {
                 let host = &self.world.host(copy.host).name;
-                let text = refusal_text(refusal, host, &self.world.vm(copy.vm).name, power);
+                let text = refusal_text(&call, refusal, host, &self.world.vm(copy.vm).name, power);
                 What::Refused { call, code: outcome.code.0, rule: refusal.rule.to_owned(), text }
             }
         };
@@ -393,7 +393,8 @@ pub(crate) fn new_machine(content: crate::ledger::Position) -> Machine {
 
 /// What the expectations of a scenario ask.
 impl<D: DiskStore> Sim<D> {
-    /// The copy of a machine that goes on: the one that runs, else the primary, else one that has been failed over.
+    /// The copy of a machine that goes on: the one that runs, else the primary if its host is up, else one that has
+    /// been failed back or over.
     #[must_use]
     pub fn survivor(&self, vm: VmId) -> Option<CopyId> {
         use hvrsim_types::state::{Mode, ReplicationState as S};
@@ -401,14 +402,15 @@ impl<D: DiskStore> Sim<D> {
             let running = self.world.machine(*copy).is_some_and(|m| m.power == Power::Running);
             let state = self.world.host(copy.host).service.copies.get(&vm);
             let leads = state.is_some_and(|c| c.mode == Mode::Primary);
-            let done = state.is_some_and(|c| matches!(c.state(), S::FailbackComplete));
+            let back = state.is_some_and(|c| c.state() == S::FailbackComplete);
             let over = state.is_some_and(|c| matches!(c.state(), S::Recovered | S::Committed));
-            (running, leads, done, over)
+            let up = self.world.host(copy.host).up;
+            (running, up && leads, back, over, leads)
         };
-        self.world.copies().filter(|copy| copy.vm == vm && self.world.host(copy.host).up).max_by_key(rank)
+        self.world.copies().filter(|copy| copy.vm == vm).max_by_key(rank)
     }
 
-    /// The moment a machine's data is known up to, on a copy.
+    /// What was written for a machine and is not on the copy that goes on.
     #[must_use]
     pub fn losses(&self, vm: VmId) -> Vec<crate::ledger::Loss> {
         match self.survivor(vm).and_then(|copy| self.world.machine(copy)) {

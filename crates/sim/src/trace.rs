@@ -74,6 +74,13 @@ pub enum What {
     Lost(Vec<Loss>),
     /// Something an operator should know.
     Finding(Finding),
+    /// A session of the resynchronization engine runs, from the beginning or from its checkpoint.
+    Transfer {
+        /// Where the content comes from.
+        source: HostId,
+        /// So much of it is there already, in per cent.
+        percent: u8,
+    },
     /// A scenario's own words.
     Text(String),
     /// A step of a scenario begins.
@@ -189,7 +196,12 @@ impl Recorder {
 
 /// The sentence of a refusal: rule, call, place, what was found, what is needed, the way out.
 #[must_use]
-pub fn refusal_text(refusal: &Refusal, host: &str, vm: &str, power: Power) -> String {
+pub fn refusal_text(call: &str, refusal: &Refusal, host: &str, vm: &str, power: Power) -> String {
+    let by_method = call.starts_with("Msvm_");
+    let called = if by_method { refusal.call.method() } else { refusal.call.cmdlet() };
+    if refusal.rule == "parameters" {
+        return format!("{called} on {host} needs {}.", refusal.needs);
+    }
     let state = format!("{} {}", refusal.mode, refusal.state.powershell(refusal.mode));
     let found = match (refusal.found.is_empty(), refusal.needs.as_str()) {
         (false, _) => format!("{vm} {}", refusal.found),
@@ -197,10 +209,7 @@ pub fn refusal_text(refusal: &Refusal, host: &str, vm: &str, power: Power) -> St
         (true, _) => format!("{vm} is {state}"),
     };
     let mut text = format!(
-        "{} refuses {} on {host}: {found}, needs {}.",
-        refusal.rule,
-        refusal.call.cmdlet(),
-        refusal.needs
+        "{} refuses {called} on {host}: {found}, needs {}.", refusal.rule, refusal.needs
     );
     if !refusal.remedy.is_empty() {
         text.push(' ');

@@ -138,6 +138,12 @@ pub struct Invoke {
 }
 
 impl Invoke {
+    /// The parameters as a reader sees them, in brackets; `point` names a recovery point.
+    pub fn arguments(&self, point: impl Fn(&PointRef) -> String) -> String {
+        let all: Vec<String> = self.with.iter().map(|given| given.value.words(&point)).collect();
+        format!("({})", all.join(", "))
+    }
+
     /// The parameters as [`hvrsim_wmi::call`] takes them: `point` gives a recovery point's GUID, `job` a job's number on
     /// the host.
     pub fn values(

@@ -135,7 +135,29 @@ pub enum Value {
     Instance(Vec<At<Parameter>>),
 }
 
+impl Parameter {
+    /// Name and value as a reader sees them.
+    pub(super) fn words(&self, point: &dyn Fn(&PointRef) -> String) -> String {
+        format!("{}: {}", self.name, self.value.value.words(point))
+    }
+}
+
 impl Value {
+    fn words(&self, point: &dyn Fn(&PointRef) -> String) -> String {
+        let list = |parts: Vec<String>| parts.join(", ");
+        match self {
+            Self::Null => "null".to_owned(),
+            Self::Boolean(value) => value.to_string(),
+            Self::Integer(number) => number.to_string(),
+            Self::Text(text) | Self::Job(text) => text.clone(),
+            Self::Point(named) => point(named),
+            Self::List(items) => format!("[{}]", list(items.iter().map(|i| i.value.words(point)).collect())),
+            Self::Instance(all) => {
+                format!("{{{}}}", list(all.iter().map(|p| p.value.words(point)).collect()))
+            }
+        }
+    }
+
     /// The value as a method takes it; `point` and `job` give the ids of what is known at run time only.
     fn resolved(
         &self,

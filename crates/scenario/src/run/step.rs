@@ -88,7 +88,9 @@ impl<D: DiskStore> Run<'_, D> {
         let mut called = Called { refused: None, code: ReturnCode::COMPLETED, job: None };
         for action in actions {
             match action {
-                hvrsim_cmdlets::Action::Show { text } => self.sim.say(text.trim_end()),
+                hvrsim_cmdlets::Action::Show { text } => {
+                    self.sim.say(&format!("> {}\n{}", line.text.value.trim(), text.trim_end()));
+                }
                 hvrsim_cmdlets::Action::Operate { on, operation, waits } => {
                     called = self.operate(on, &line.text, operation, waits)?;
                     if called.refused.is_some() {
@@ -109,7 +111,7 @@ impl<D: DiskStore> Run<'_, D> {
         let power = self.sim.copy(on).map_or(Power::Off, |view| view.power);
         let outcome = self.sim.operate(on, &text.value, operation)?;
         let job = outcome.job.map(|id| (on.host, id));
-        let refused = self.refusal(&outcome, on, power, text.place);
+        let refused = self.refusal(&outcome, on, power, text);
         let mut called = Called { refused, code: outcome.code, job };
         if let (true, Some(id)) = (waits && called.refused.is_none(), outcome.job) {
             called.refused = self.wait_for_job(on, id, text.place)?;
@@ -130,9 +132,11 @@ impl<D: DiskStore> Run<'_, D> {
         Called { refused: Some(refused), code: ReturnCode::NOT_AVAILABLE, job: None }
     }
 
-    fn refusal(&self, outcome: &Outcome, on: CopyId, power: Power, place: Place) -> Option<Refused> {
+    fn refusal(&self, outcome: &Outcome, on: CopyId, power: Power, call: &At<String>) -> Option<Refused> {
         let refusal = outcome.refusal.as_ref()?;
-        let text = refusal_text(refusal, self.sim.host_name(on.host), self.sim.vm_name(on.vm), power);
+        let (host, vm) = (self.sim.host_name(on.host), self.sim.vm_name(on.vm));
+        let text = refusal_text(&call.value, refusal, host, vm, power);
+        let place = call.place;
         Some(Refused {
             code: Some(outcome.code),
             rules: vec![refusal.rule.to_owned()],
@@ -243,7 +247,8 @@ impl<D: DiskStore> Run<'_, D> {
         let planned = hvrsim_wmi::call(&name, &values, host, &self.sim);
         let called = match planned {
             Ok(Planned::Operate { on, operation }) => {
-                self.operate(on, &At::new(name, place), operation, false)?
+                let text = format!("{name}{}", invoke.arguments(|point| self.point_words(point)));
+                self.operate(on, &At::new(text, place), operation, false)?
             }
             Ok(Planned::Answer(code, why)) => Called::answered(code, &why, place),
             Err(error) => return Err(self.wrong(place, error.to_string(), None)),
@@ -325,7 +330,7 @@ impl<D: DiskStore> Run<'_, D> {
             let message = format!("{} runs nowhere; a guest writes only while it runs", self.sim.vm_name(vm));
             return Err(self.wrong(write.place, message, None));
         };
-        let tag = write.tag.as_deref().unwrap_or("untagged");
+        let tag = write.tag.as_deref().unwrap_or_default();
         match self.sim.write(on, write.disk, write.offset.0, write.bytes, tag)? {
             Ok(()) => Ok(()),
             Err(error) => {
