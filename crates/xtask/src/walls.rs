@@ -125,6 +125,8 @@ fn one_member(manifest: &str) -> Result<String> {
     let workspace = table.get_mut("workspace").and_then(toml::Value::as_table_mut);
     let workspace = workspace.context("Cargo.toml has no [workspace]")?;
     workspace.insert("members".to_owned(), vec![format!("crates/{CRATE}")].into());
+    workspace.remove("default-members");
+    workspace.remove("exclude");
     Ok(table.to_string())
 }
 
