@@ -27,9 +27,11 @@ impl<D: DiskStore> Sim<D> {
                     Request::Delta { log, .. } => log.bytes + MESSAGE_BYTES,
                     _ => MESSAGE_BYTES,
                 };
-                self.send(host, to, bytes, Message::Request(to, envelope));
+                self.send(host, to, bytes, Message::Request(to, Box::new(envelope)));
             }
-            Output::Reply(to, envelope) => self.send(host, to, MESSAGE_BYTES, Message::Reply(to, envelope)),
+            Output::Reply(to, envelope) => {
+                self.send(host, to, MESSAGE_BYTES, Message::Reply(to, Box::new(envelope)));
+            }
             Output::SetTimer(vm, kind, at) => self.world.set_timer(CopyId { host, vm }, kind, at),
             Output::CancelTimer(vm, kind) => self.world.cancel_timer(CopyId { host, vm }, kind),
             Output::Note(vm, note) => self.record(Some(host), Some(vm), What::Note(note)),
@@ -102,7 +104,7 @@ impl<D: DiskStore> Sim<D> {
                     self.message_lost(&Message::Request(to, envelope));
                     return Ok(());
                 }
-                self.input(CopyId { host: to, vm }, Input::Request(envelope))
+                self.input(CopyId { host: to, vm }, Input::Request(*envelope))
             }
             Message::Reply(to, envelope) => {
                 let from = envelope.from;
@@ -113,7 +115,7 @@ impl<D: DiskStore> Sim<D> {
                 if self.world.exchanges.remove(&envelope.exchange).is_none() {
                     return Ok(());
                 }
-                self.input(CopyId { host: to, vm: envelope.vm }, Input::Reply(envelope))
+                self.input(CopyId { host: to, vm: envelope.vm }, Input::Reply(*envelope))
             }
         }
     }

@@ -1,7 +1,5 @@
 //! The simulator: a world and its disks, driven by one event after the other.
 
-use std::collections::VecDeque;
-
 use hvrsim_replica::Service;
 use hvrsim_replica::exchange::{Input, Outcome, Output};
 use hvrsim_replica::operation::Operation;
@@ -123,7 +121,7 @@ impl<D: DiskStore> Sim<D> {
     pub fn operate(&mut self, copy: CopyId, text: &str, operation: Operation) -> StoreResult<Outcome> {
         self.write_guest(copy)?;
         let power = self.world.machine(copy).map_or(Power::Off, |m| m.power);
-        let mut outputs = VecDeque::new();
+        let mut outputs = Vec::new();
         let outcome = self.put(copy, Input::Call(operation), &mut outputs);
         self.record_call(copy, text, power, &outcome);
         self.carry_out(outputs)?;
@@ -143,15 +141,15 @@ impl<D: DiskStore> Sim<D> {
         self.record(Some(copy.host), Some(copy.vm), what);
     }
 
-    /// Puts one input into a host's service.
-    fn put(&mut self, copy: CopyId, input: Input, outputs: &mut VecDeque<(HostId, Output)>) -> Outcome {
+    /// Puts one input into a host's service. Its outputs go on the stack, the first one on top.
+    fn put(&mut self, copy: CopyId, input: Input, stack: &mut Vec<(HostId, Output)>) -> Outcome {
         let facts = self.facts(copy);
         let World { hosts, calendar, profile, now, .. } = &mut self.world;
         let host = &mut hosts[usize::from(copy.host.0)];
         let moment = Moment { now: *now, calendar, profile };
         let mut out = Vec::new();
         let outcome = host.service.apply(&moment, copy.vm, &facts, input, &mut out);
-        outputs.extend(out.into_iter().map(|output| (copy.host, output)));
+        stack.extend(out.into_iter().rev().map(|output| (copy.host, output)));
         outcome.unwrap_or(Outcome {
             code: hvrsim_types::code::ReturnCode::COMPLETED,
             job: None,
@@ -192,19 +190,16 @@ impl<D: DiskStore> Sim<D> {
     /// An input that the world itself makes.
     pub(crate) fn input(&mut self, copy: CopyId, input: Input) -> StoreResult<()> {
         self.write_guest(copy)?;
-        let mut outputs = VecDeque::new();
+        let mut outputs = Vec::new();
         self.put(copy, input, &mut outputs);
         self.carry_out(outputs)
     }
 
-    fn carry_out(&mut self, mut outputs: VecDeque<(HostId, Output)>) -> StoreResult<()> {
-        while let Some((host, output)) = outputs.pop_front() {
+    /// What follows from an output at once is carried out before the output behind it.
+    fn carry_out(&mut self, mut stack: Vec<(HostId, Output)>) -> StoreResult<()> {
+        while let Some((host, output)) = stack.pop() {
             if let Some((copy, input)) = self.output(host, output)? {
-                let mut more = VecDeque::new();
-                self.put(copy, input, &mut more);
-                while let Some(next) = more.pop_back() {
-                    outputs.push_front(next);
-                }
+                self.put(copy, input, &mut stack);
             }
         }
         Ok(())
@@ -299,8 +294,7 @@ impl<D: DiskStore> Sim<D> {
     /// Lets a guest write what is due by now.
     pub(crate) fn write_guest(&mut self, copy: CopyId) -> StoreResult<()> {
         let now = self.world.now;
-        let vm = self.world.vm(copy.vm);
-        let (profile, name) = (vm.guest, vm.name.clone());
+        let profile = self.world.vm(copy.vm).guest;
         let Some(machine) = self.world.machine_mut(copy) else { return Ok(()) };
         let from = machine.guest.until;
         let Some(profile) = profile.filter(|_| machine.power == Power::Running) else {
@@ -316,10 +310,8 @@ impl<D: DiskStore> Sim<D> {
         let burst = Burst { first: self.world.next_write, writes: count, drawn };
         self.world.next_write.0 += count;
         let size = self.world.disk_size(copy.vm, profile.disk).unwrap_or_default();
-        let rng = places(self.world.seed, copy.host, &name, drawn);
-        for write in writes(&profile, size, burst, rng) {
-            self.store.write(copy, &write)?;
-        }
+        let rng = places(self.world.seed, copy.host, &self.world.vm(copy.vm).name, drawn);
+        self.store.write_all(copy, &mut writes(&profile, size, burst, rng))?;
         let bytes = count * profile.write_size.0;
         self.enter(copy, Entry { what: Written::Burst(burst), bytes, from, to: now });
         Ok(())

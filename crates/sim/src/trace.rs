@@ -158,6 +158,8 @@ pub struct Recorder {
     hasher: blake3::Hasher,
     count: u64,
     fresh: Vec<Record>,
+    /// The last record in binary; its memory serves the next one.
+    bytes: Vec<u8>,
     failed: bool,
 }
 
@@ -166,9 +168,11 @@ impl Recorder {
     pub fn push(&mut self, at: Instant, host: Option<HostId>, vm: Option<VmId>, what: What) {
         let record = Record { seq: self.count, at, host, vm, what };
         self.count += 1;
-        match postcard::to_stdvec(&record) {
+        self.bytes.clear();
+        match postcard::to_extend(&record, std::mem::take(&mut self.bytes)) {
             Ok(bytes) => {
                 self.hasher.update(&bytes);
+                self.bytes = bytes;
             }
             Err(_) => self.failed = true,
         }

@@ -153,8 +153,9 @@ pub(crate) enum DiskWork {
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(crate) enum Message {
-    Request(HostId, Envelope<Request>),
-    Reply(HostId, Envelope<Reply>),
+    // Boxed: every event in the queue is as large as the largest one.
+    Request(HostId, Box<Envelope<Request>>),
+    Reply(HostId, Box<Envelope<Reply>>),
 }
 
 /// What a flow carries.

@@ -165,6 +165,18 @@ impl<const STEP: u64> Extents<STEP> {
         }
         let after = if value == NOTHING { 0 } else { end - start };
 
+        // A guest mostly overwrites what one write of the same size wrote: then only the value changes.
+        let is_same = place(list[first]) == start && end_of(list, first) == end;
+        let follows = |e: u64| Self::grown(self::value(e), start - place(e)) == value;
+        let goes_on = |e: u64| self::value(e) == Self::grown(value, end - start);
+        if is_same
+            && !first.checked_sub(1).is_some_and(|at| follows(list[at]))
+            && !list.get(first + 1).is_some_and(|next| goes_on(*next))
+        {
+            list[first] = pack(start, value);
+            return (before, after);
+        }
+
         let mut fresh = [0; 3];
         let mut count = 0;
         let mut add = |place_of: u64, value: u64, from: Option<u64>| {

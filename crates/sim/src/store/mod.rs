@@ -222,6 +222,13 @@ pub trait DiskStore {
 
     /// A guest's write: into the failover disk if there is one, else the base; into the open log if tracking is on.
     fn write(&mut self, copy: CopyId, write: &Write) -> StoreResult<()>;
+    /// A guest's writes in order, as [`DiskStore::write`].
+    fn write_all(&mut self, copy: CopyId, writes: &mut dyn Iterator<Item = Write>) -> StoreResult<()> {
+        for write in writes {
+            self.write(copy, &write)?;
+        }
+        Ok(())
+    }
 
     /// Starts tracking with an empty open log; an existing failover disk's content over the base is its
     /// first entries, one write for each run of cells in a 64 KiB block, so that the log always leads from

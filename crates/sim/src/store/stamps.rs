@@ -48,6 +48,14 @@ impl Copy {
         self.points.iter().position(|p| *p == point).expect("the recovery point exists")
     }
 
+    fn write(&mut self, write: &Write) {
+        let run = tally::cells(write.offset, write.len);
+        self.disks[usize::from(write.disk)].write(run, write.no.0);
+        if let Some(tracking) = &mut self.tracking {
+            tracking.add(write.disk, write.len, [(run, write.no.0)]);
+        }
+    }
+
     fn tracking(&mut self) -> &mut Tracking {
         self.tracking.as_mut().expect("tracking is on")
     }
@@ -140,11 +148,14 @@ impl DiskStore for Stamps {
     }
 
     fn write(&mut self, copy: CopyId, write: &Write) -> StoreResult<()> {
+        self.copy_mut(copy).write(write);
+        Ok(())
+    }
+
+    fn write_all(&mut self, copy: CopyId, writes: &mut dyn Iterator<Item = Write>) -> StoreResult<()> {
         let copy = self.copy_mut(copy);
-        let run = tally::cells(write.offset, write.len);
-        copy.disks[usize::from(write.disk)].write(run, write.no.0);
-        if let Some(tracking) = &mut copy.tracking {
-            tracking.add(write.disk, write.len, [(run, write.no.0)]);
+        for write in writes {
+            copy.write(&write);
         }
         Ok(())
     }

@@ -16,6 +16,9 @@ struct Entry {
     stamp: u64,
 }
 
+/// Entries that a log may have room for and not use.
+const ROOM: usize = 256;
+
 /// Bits of an entry's stamp that hold the write.
 const STAMP_BITS: u32 = 56;
 
@@ -76,8 +79,12 @@ impl Tracking {
     pub(super) fn switch(&mut self) -> LogStats {
         let stats = self.tally.stats();
         self.tally = Tally::new(self.disks.into());
-        let mut log = std::mem::take(&mut self.open);
-        log.0.shrink_to_fit();
+        // A log is often about as long as the one before.
+        let room = (self.open.0.len() + self.open.0.len() / 4).min(ROOM);
+        let mut log = std::mem::replace(&mut self.open, Log(Vec::with_capacity(room)));
+        if log.0.capacity() > log.0.len() + ROOM {
+            log.0.shrink_to_fit();
+        }
         self.closed.push_back((log, stats.bytes));
         self.closed_bytes += stats.bytes;
         stats
