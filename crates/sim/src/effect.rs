@@ -197,7 +197,10 @@ impl<D: DiskStore> Sim<D> {
                 self.tell_unsent(copy);
             }
             Effect::TakePoint(point) => self.take_point(copy, point)?,
-            Effect::DropPoint(point) => self.store.point_drop(copy, point)?,
+            Effect::DropPoint(point) => {
+                self.break_sessions(|s| s.spec.source == copy.host && s.spec.view == Some(point))?;
+                self.store.point_drop(copy, point)?;
+            }
             Effect::Rollback(point) => self.rollback(copy, point)?,
             Effect::FailoverDisk { view } => {
                 let bytes = view.map_or(0, |point| self.store.point_undo_bytes(copy, point));
@@ -287,7 +290,7 @@ impl<D: DiskStore> Sim<D> {
     }
 
     fn rollback(&mut self, copy: CopyId, point: PointId) -> StoreResult<()> {
-        self.break_sessions_into(copy)?;
+        self.break_sessions(|s| s.spec.target == copy.host && s.leader.vm == copy.vm)?;
         self.store.point_rollback(copy, point)?;
         if let Some(content) = self.world.points.get(&point).map(|p| p.content) {
             self.with(copy, |m| {
@@ -537,14 +540,11 @@ impl<D: DiskStore> Sim<D> {
         Ok(())
     }
 
-    fn break_sessions_into(&mut self, copy: CopyId) -> StoreResult<()> {
-        let into = |s: &Session| s.spec.target == copy.host && s.leader.vm == copy.vm;
+    /// Sessions that lose what they read, or write, stand still until their leader asks again.
+    fn break_sessions(&mut self, loses: impl Fn(&Session) -> bool) -> StoreResult<()> {
         let ids: Vec<SessionId> =
-            self.world.sessions.iter().filter(|(_, s)| into(s)).map(|(id, _)| *id).collect();
-        for id in ids {
-            self.break_session(id)?;
-        }
-        Ok(())
+            self.world.sessions.iter().filter(|(_, s)| loses(s)).map(|(id, _)| *id).collect();
+        ids.into_iter().try_for_each(|id| self.break_session(id))
     }
 
     fn close_session(&mut self, id: SessionId, done: bool) -> StoreResult<()> {

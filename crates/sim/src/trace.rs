@@ -212,9 +212,7 @@ pub fn refusal_text(call: &str, refusal: &Refusal, host: &str, vm: &str, power: 
         (true, "Off" | "Running" | "not Running" | "not Off") => format!("{vm} is {power}"),
         (true, _) => format!("{vm} is {state}"),
     };
-    let mut text = format!(
-        "{} refuses {called} on {host}: {found}, needs {}.", refusal.rule, refusal.needs
-    );
+    let mut text = format!("{} refuses {called} on {host}: {found}, needs {}.", refusal.rule, refusal.needs);
     if !refusal.remedy.is_empty() {
         text.push(' ');
         text.push_str(&refusal.remedy);
