@@ -120,7 +120,9 @@ impl Work<'_> {
         }
         let served = again.unwrap_or_else(|| self.serve(envelope, session, point));
         self.copy.served = Some(Served { silent: false, ..served });
-        let whole = !matches!(state, S::Critical | S::WaitingForStartResynchronize);
+        // After a failback of its own the log begins at the point, not where both sides parted.
+        let parted = self.received_failback().is_none();
+        let whole = parted && !matches!(state, S::Critical | S::WaitingForStartResynchronize);
         Reply::Granted { point: served.point, tracked: whole && self.copy.tracked }
     }
 
@@ -135,6 +137,8 @@ impl Work<'_> {
             }
         };
         self.copy.served = Some(served);
+        // An answer about an earlier failback says nothing about this one.
+        self.copy.asked = None;
         self.arm_watch();
         self.copy.epoch = Epoch(self.copy.epoch.max(envelope.epoch).0 + 1);
         if self.copy.mode == Mode::Primary && self.copy.phase == Phase::Replicating {

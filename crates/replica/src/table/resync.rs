@@ -101,7 +101,7 @@ pub(super) const RULES: &[Rule] = &[
         evidence: Inferred,
         source: "Resynchronization of virtual machines in Hyper-V Replica (2013-05-10); Using an existing VM for initial replication (2013-08-27)",
     }
-    .with_other(REPLICA, &[INITIAL, ERROR], To::State(RESYNC)),
+    .with_other(REPLICA, &[INITIAL, ERROR, RESYNC], To::State(RESYNC)),
     Row {
         id: "RS-121",
         modes: PRIMARY,

@@ -255,6 +255,23 @@ fn a_broken_failback_is_mended_by_a_resynchronization() {
 }
 
 #[test]
+fn a_resynchronization_of_a_replica_that_waits_can_be_begun_again() {
+    let mut sim = small_protected();
+    job(&mut sim, B, &LATEST);
+    job(&mut sim, B, &Operation::CommitFailover);
+    job(&mut sim, B, &Operation::AsReplica);
+    until(&mut sim, A, S::Critical);
+    call(&mut sim, A, Operation::Resynchronize { at: None });
+    until(&mut sim, A, S::Resynchronizing);
+    sim.host_power(HV1, HostPower::Lost).unwrap();
+    sim.host_power(HV1, HostPower::Back).unwrap();
+    assert_states(&sim, (P, S::WaitingForStartResynchronize), (R, S::Resynchronizing));
+    job(&mut sim, A, &Operation::Resynchronize { at: None });
+    assert_states(&sim, (P, S::Replicating), (R, S::Replicating));
+    assert_contents(&sim);
+}
+
+#[test]
 fn a_start_that_still_asks_can_be_stopped() {
     for by_job in [false, true] {
         let mut sim = small();

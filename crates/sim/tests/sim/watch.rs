@@ -37,13 +37,13 @@ pub struct Watch {
     offered: BTreeMap<PointId, Position>,
     before: [(Mode, S); 2],
     /// What the last failback asked for; if it began from a completed one, the content it may return to.
-    asked: Option<(PointChoice, Option<Position>)>,
+    asked: [Option<(PointChoice, Option<Position>)>; 2],
 }
 
 impl Watch {
     pub fn new(sim: &Tested) -> Self {
         let before = [pair_of(sim, A), pair_of(sim, B)];
-        Self { pairs: legal_pairs(), offered: BTreeMap::new(), before, asked: None }
+        Self { pairs: legal_pairs(), offered: BTreeMap::new(), before, asked: [None; 2] }
     }
 
     /// Time passes; no moment is too full of events.
@@ -66,7 +66,7 @@ impl Watch {
             assert!(cancelled || outcome.rule.is_some(), "{operation:?} {outcome:?}");
             if let Operation::InitiateFailback { point, .. } = operation {
                 let completed = self.before[usize::from(copy == B)].1 == S::FailbackComplete;
-                self.asked = Some((*point, completed.then(|| content(sim, copy))));
+                self.asked[usize::from(copy == B)] = Some((*point, completed.then(|| content(sim, copy))));
             }
         } else {
             let now = pair_of(sim, copy);
@@ -126,17 +126,17 @@ impl Watch {
 
     fn failback_done(&self, sim: &Tested, copy: CopyId) {
         let from = if copy == A { B } else { A };
+        let asked = self.asked[usize::from(copy == B)];
         let mut failbacks = sim.jobs(copy).into_iter().filter(|j| j.kind == JobType::InitiateFailback);
         let end = failbacks.next_back().map(|job| job.state);
-        if let (Some((_, Some(before))), Some(JobState::Exception | JobState::Terminated)) = (self.asked, end)
-        {
+        if let (Some((_, Some(before))), Some(JobState::Exception | JobState::Terminated)) = (asked, end) {
             assert!(same(sim, before, content(sim, copy)), "not what it was before\n{}", tail(sim));
             return;
         }
         assert_eq!(end, Some(JobState::Completed), "{}", tail(sim));
         let difference =
             |view| sim.store.difference((copy, View::Live), (from, view)).expect("the store works");
-        match self.asked.map(|(point, _)| point) {
+        match asked.map(|(point, _)| point) {
             Some(PointChoice::Id(id)) if sim.points(from).iter().any(|p| p.id == id) => {
                 assert_eq!(difference(View::Point(id)), None, "{}", tail(sim));
             }
