@@ -65,6 +65,20 @@ impl Extent {
     }
 }
 
+/// What becomes of blocks whose content is given up (MS-VHDX 2.5.1.1). Only whole blocks that are present
+/// change; the rest of the range is left alone, but for `Zero`, which is exact to the byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Trim {
+    /// UNMAPPED: the block reads as zeros and keeps its space in the file.
+    FileSpace,
+    /// UNDEFINED: the block reads as zeros and gives its space back.
+    FreeSpace,
+    /// ZERO: zeros are asked for.
+    Zero,
+    /// NOT_PRESENT: a differencing file shows its parent's content again.
+    Transparent,
+}
+
 /// An open virtual disk image: a whole chain, seen as one disk.
 ///
 /// Offsets and lengths are bytes of the virtual disk at any alignment. A range that leaves the disk is
@@ -106,6 +120,19 @@ pub trait Image: Send + Sync {
     /// # Errors
     /// As [`Image::write_at`].
     fn zero_at(&mut self, offset: u64, len: u64) -> Result<(), Error>;
+
+    /// Gives the content of a range up, as `how` says. Formats without such states write zeros.
+    ///
+    /// # Errors
+    /// `Unsupported` for [`Trim::Transparent`] where there is no parent, else as [`Image::write_at`].
+    fn trim(&mut self, offset: u64, len: u64, how: Trim) -> Result<(), Error> {
+        if how == Trim::Transparent {
+            return Err(Error::new(crate::ErrorKind::Unsupported, "trim")
+                .found("a request to show the parent's content again")
+                .requires("a differencing VHDX"));
+        }
+        self.zero_at(offset, len)
+    }
 
     /// Gives the disk another size. What is added reads as zeros, what is cut off is gone; after a power cut
     /// the disk has the old size or the new one, and below both nothing is lost.

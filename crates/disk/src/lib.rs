@@ -6,7 +6,7 @@
 //! derived from a [`Seed`] that the caller gives, so that equal calls make equal files.
 //!
 //! ```text
-//!   open, create, create_child, copy_sparse, present_cells     free functions over paths
+//!   open, create, create_child, copy_sparse, merge, flatten     free functions over paths
 //!   Image                                                      one object-safe trait for every open image
 //!   raw    vhdx { header region metadata bat log ... }   vhd { footer header ... }   hrl   the formats
 //!   file { BlockFile FileSystem }                              the only place that touches files
@@ -45,6 +45,7 @@ compile_error!("images are larger than a 32-bit address space");
 
 mod bytes;
 mod cells;
+mod chain;
 mod copy;
 mod details;
 mod error;
@@ -59,10 +60,11 @@ mod vhd;
 mod vhdx;
 
 pub use cells::present_cells;
+pub use chain::{children_among, children_among_in, flatten, flatten_in, merge, merge_in};
 pub use copy::{CopyOptions, copy_sparse, copy_sparse_in};
 pub use details::{Details, Kind};
 pub use error::{Error, ErrorKind};
-pub use image::{Extent, ExtentKind, Format, Image};
+pub use image::{Extent, ExtentKind, Format, Image, Trim};
 pub use open::{
     Access, ChildOptions, CreateOptions, OpenOptions, create, create_child, create_child_in, create_in, open,
     open_in, probe, probe_in,

@@ -1,5 +1,7 @@
 //! The structures of a log on disk (MS-HRL 2.2), all integers little-endian.
 
+use uuid::Uuid;
+
 use super::HrlInfo;
 use crate::bytes::{get_guid, get_u32, get_u64, put, to_usize};
 
@@ -10,6 +12,8 @@ pub(super) const METADATA: u32 = 4096;
 pub(super) const SLOT: usize = 32;
 /// Version 2, the one with the DataWriteGuid.
 pub(super) const VERSION: u32 = 0x0002_0000;
+/// Version 1, without it; read only.
+pub(super) const VERSION_1: u32 = 0x0001_0000;
 /// Where the header names the end of the log.
 pub(super) const EOL_FIELD: u64 = 44;
 
@@ -92,7 +96,7 @@ impl Header {
             info: HrlInfo {
                 unique_id: get_guid(buf, 60),
                 previous_id: get_guid(buf, 76),
-                data_write_guid: get_guid(buf, 110),
+                data_write_guid: if get_u32(buf, 8) == VERSION_1 { Uuid::nil() } else { get_guid(buf, 110) },
                 created: get_u32(buf, 12),
                 modified: get_u32(buf, 92),
                 entries: get_u64(buf, 96),

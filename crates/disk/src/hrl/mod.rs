@@ -1,4 +1,4 @@
-//! Change logs of Hyper-V Replica (MS-HRL, version 2): the writes to one disk since the log before.
+//! Change logs of Hyper-V Replica (MS-HRL, version 2; version 1 is read): the writes to one disk since the log before.
 //!
 //! ```text
 //!   header, 4096 bytes | metadata block (empty) | data of n writes | metadata block | data | ...
@@ -26,7 +26,7 @@ pub struct HrlInfo {
     /// The log before this one; nil for the first.
     pub previous_id: Uuid,
     /// The DataWriteGuid of the VHDX whose writes these are: it tells whether the disk was changed without
-    /// the log.
+    /// the log. Nil in version 1, which has no such field.
     pub data_write_guid: Uuid,
     /// Seconds since 2000-01-01 UTC.
     pub created: u32,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::HrlInfo;
-use super::layout::{self, Bad, EOL_FIELD, HEADER, Header, SLOT, Slot, VERSION};
+use super::layout::{self, Bad, EOL_FIELD, HEADER, Header, SLOT, Slot, VERSION, VERSION_1};
 use crate::bytes::{to_u64, to_usize};
 use crate::error::{Error, ErrorKind};
 use crate::file::{BlockFile, FileSystem, HostFs};
@@ -62,13 +62,13 @@ impl HrlReader {
     }
 
     /// Refuses a log that was not written for the disk as it is: one with another DataWriteGuid was changed
-    /// without the log.
+    /// without the log. A log of version 1 does not tell and is let through.
     ///
     /// # Errors
     /// `DiskMismatch`.
     pub fn check_disk(&self, data_write_guid: Uuid) -> Result<(), Error> {
         let own = self.header.info.data_write_guid;
-        if own == data_write_guid {
+        if own == data_write_guid || self.header.version == VERSION_1 {
             return Ok(());
         }
         Err(self.mismatch("Vhd2DataWriteGuid", 110, own, data_write_guid, "the DataWriteGuid of the disk"))
@@ -182,11 +182,11 @@ fn read_header(file: &dyn BlockFile) -> Result<Header, Error> {
             return corrupt("a wrong checksum".into(), "that of its 4096 bytes (MS-HRL 2.2)");
         }
     };
-    if header.version != VERSION {
+    if header.version != VERSION && header.version != VERSION_1 {
         return Err(Error::new(ErrorKind::Unsupported, name)
             .at(8)
             .found(format!("version {:#x}", header.version))
-            .requires("version 0x20000 (MS-HRL 2.2)"));
+            .requires("version 0x10000 or 0x20000 (MS-HRL 2.2)"));
     }
     if header.end == 0 || header.error != 0 {
         return Err(Error::new(ErrorKind::NotClosed, name)

@@ -207,6 +207,22 @@ impl Bat {
         }
     }
 
+    /// Makes the page of an entry one that will be written, changed or not.
+    pub(crate) fn touch(&mut self, index: u64) {
+        self.set(index, self.get(index));
+    }
+
+    /// Puts the table elsewhere; all of it will have to be written there.
+    pub(crate) fn move_to(&mut self, offset: u64) {
+        self.offset = offset;
+    }
+
+    /// All pages that hold anything, with their file offsets.
+    pub(crate) fn all_pages(&self) -> Vec<(u64, Vec<u8>)> {
+        let encode = |entries: &[u64]| entries.iter().flat_map(|entry| entry.to_le_bytes()).collect();
+        self.pages.iter().map(|(page, entries)| (self.offset + page * PAGE, encode(entries))).collect()
+    }
+
     /// How many pages were changed since [`Bat::take_dirty`].
     pub(crate) fn dirty_pages(&self) -> usize {
         self.dirty.len()

@@ -17,7 +17,7 @@ use crate::bytes::{array, to_u64, to_usize};
 use crate::details::{Details, Kind};
 use crate::error::{Error, ErrorKind};
 use crate::file::{BlockFile, FileSystem};
-use crate::image::{Extent, ExtentKind, Format, Image, check_range, push_extent};
+use crate::image::{Extent, ExtentKind, Format, Image, Trim, check_range, push_extent};
 use crate::seed::{GuidSource, Seed};
 
 /// Longest chain of differencing files that is followed; Hyper-V itself stops earlier.
@@ -66,7 +66,11 @@ impl VhdxImage {
             }
             let parent = Self::open_link(fs, found, None, depth + 1)?;
             image.check_parent(&parent)?;
+            let stale = paths.first() != Some(found);
             image.parent = Some(Box::new(parent));
+            if stale && image.session.is_some() {
+                image.repoint(fs, &found.clone())?;
+            }
         }
         Ok(image)
     }
@@ -376,8 +380,13 @@ impl Image for VhdxImage {
         self.zero(offset..end)
     }
 
-    fn resize(&mut self, _size: u64) -> Result<(), Error> {
-        Err(Error::new(ErrorKind::Unsupported, "resize").in_file(&self.path))
+    fn trim(&mut self, offset: u64, len: u64, how: Trim) -> Result<(), Error> {
+        let end = self.check(offset, len)?;
+        self.give_up_blocks(offset..end, how)
+    }
+
+    fn resize(&mut self, size: u64) -> Result<(), Error> {
+        self.set_size(size)
     }
 
     fn flush(&mut self) -> Result<(), Error> {

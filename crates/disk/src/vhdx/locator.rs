@@ -46,6 +46,24 @@ impl Locator {
             .any(|value| Uuid::try_parse(value).is_ok_and(|guid| guid == data_write_guid))
     }
 
+    /// The same locator for a merge under way: it accepts the parent as it is, and as it will be.
+    pub(crate) fn accepting(&self, present: Uuid, coming: Uuid) -> Self {
+        let mut pairs = self.0.clone();
+        pairs.insert(LINKAGE.to_owned(), present.braced().to_string());
+        pairs.insert(LINKAGE2.to_owned(), coming.braced().to_string());
+        Self(pairs)
+    }
+
+    /// The same linkage with the paths to where the parent is now.
+    pub(crate) fn repointed(&self, child: &Path, parent: &Path) -> Self {
+        let mut pairs = self.0.clone();
+        let fresh = Self::new(Uuid::nil(), child, parent);
+        for key in [RELATIVE, ABSOLUTE] {
+            pairs.insert(key.to_owned(), fresh.0[key].clone());
+        }
+        Self(pairs)
+    }
+
     /// The linkage as it stands in the file, for messages.
     pub(crate) fn linkage(&self) -> &str {
         self.0.get(LINKAGE).map_or("", String::as_str)

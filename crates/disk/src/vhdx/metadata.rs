@@ -19,11 +19,11 @@ pub(crate) const MAX_DISK: u64 = 64 << 40;
 pub(crate) const BLOCK_SIZES: std::ops::RangeInclusive<u64> = MIB..=256 * MIB;
 
 const FILE_PARAMETERS: Uuid = Uuid::from_u128(0xCAA1_6737_FA36_4D43_B3B6_33F0_AA44_E76B);
-const DISK_SIZE: Uuid = Uuid::from_u128(0x2FA5_4224_CD1B_4876_B211_5DBE_D83B_F4B8);
+pub(super) const DISK_SIZE: Uuid = Uuid::from_u128(0x2FA5_4224_CD1B_4876_B211_5DBE_D83B_F4B8);
 const DISK_ID: Uuid = Uuid::from_u128(0xBECA_12AB_B2E6_4523_93EF_C309_E000_C746);
 const LOGICAL_SECTOR: Uuid = Uuid::from_u128(0x8141_BF1D_A96F_4709_BA47_F233_A8FA_AB5F);
 const PHYSICAL_SECTOR: Uuid = Uuid::from_u128(0xCDA3_48C7_445D_4471_9CC9_E988_5251_C556);
-const PARENT_LOCATOR: Uuid = Uuid::from_u128(0xA8D3_5F2D_B30B_454D_ABF7_D3D8_4834_AB0C);
+pub(super) const PARENT_LOCATOR: Uuid = Uuid::from_u128(0xA8D3_5F2D_B30B_454D_ABF7_D3D8_4834_AB0C);
 const KNOWN: [Uuid; 6] =
     [FILE_PARAMETERS, DISK_SIZE, DISK_ID, LOGICAL_SECTOR, PHYSICAL_SECTOR, PARENT_LOCATOR];
 
@@ -136,6 +136,36 @@ impl Metadata {
         }
         buf
     }
+}
+
+/// Where an item's new content goes: at its old place if it fits there, else behind all items. Gives what has
+/// to be written, by file offset: the content, and the item's place and length in the table. Items that are not
+/// known stay as they are.
+pub(super) fn replace_item(
+    file: &dyn BlockFile,
+    region: Region,
+    id: Uuid,
+    content: &[u8],
+) -> Result<Vec<(u64, Vec<u8>)>, Error> {
+    let items = read_table(file, region)?;
+    let fault = |found: &'static str| {
+        Error::new(ErrorKind::Unsupported, "metadata region").at(region.offset).found(found)
+    };
+    let index = items.iter().position(|item| item.id == id && !item.is_user);
+    let index = index.ok_or_else(|| fault("no such item"))?;
+    let len = to_u64(content.len());
+    let place = if len <= items[index].length {
+        items[index].offset
+    } else {
+        let ends = items.iter().map(|item| item.offset + item.length);
+        ends.max().unwrap_or(TABLE_LEN).max(TABLE_LEN)
+    };
+    if len > MIB || place + len > region.length {
+        return Err(fault("no room for a longer item").remedy("copy the disk into a new file"));
+    }
+    let narrow = |value: u64| u32::try_from(value).expect("a region is shorter than 4 GiB").to_le_bytes();
+    let entry = region.offset + 32 + 32 * to_u64(index) + 16;
+    Ok(vec![(region.offset + place, content.to_vec()), (entry, [narrow(place), narrow(len)].concat())])
 }
 
 fn read_table(file: &dyn BlockFile, region: Region) -> Result<Vec<Item>, Error> {

@@ -10,6 +10,7 @@
 //!   create    new files
 //!   image     opening, reading, extents
 //!   write     the writing session
+//!   resize    another size, other metadata, blocks given up
 //! ```
 
 mod bat;
@@ -21,6 +22,7 @@ mod locator;
 mod log;
 mod metadata;
 mod region;
+mod resize;
 mod space;
 mod write;
 

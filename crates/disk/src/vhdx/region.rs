@@ -110,6 +110,28 @@ impl Regions {
     }
 }
 
+/// The valid table with the BAT elsewhere; everything else in it is kept.
+pub(super) fn with_bat(file: &dyn BlockFile, offset: u64, length: u64) -> Result<Vec<u8>, Error> {
+    let length = u32::try_from(length).expect("a BAT has at most 1 GiB");
+    for at in OFFSETS {
+        let mut buf = vec![0; to_usize(LEN)];
+        file.read_at(at, &mut buf).map_err(|error| Error::io("region table", error).at(at))?;
+        if &buf[..4] != b"regi" || get_u32(&buf, CHECKSUM) != crc_without(&buf, CHECKSUM) {
+            continue;
+        }
+        for index in 0..to_usize(u64::from(get_u32(&buf, 8).min(MAX_ENTRIES))) {
+            let entry = 16 + 32 * index;
+            if get_guid(&buf, entry) == BAT {
+                put(&mut buf, entry + 16, &offset.to_le_bytes());
+                put(&mut buf, entry + 24, &length.to_le_bytes());
+            }
+        }
+        seal(&mut buf, CHECKSUM);
+        return Ok(buf);
+    }
+    Err(Error::corrupt("region tables").at(OFFSETS[0]).found("no valid table any more"))
+}
+
 fn decode_entry(entry: &[u8], at: u64) -> Result<(Region, bool), Error> {
     let region =
         Region { id: get_guid(entry, 0), offset: get_u64(entry, 16), length: u64::from(get_u32(entry, 24)) };

@@ -34,14 +34,17 @@ const GATHER: usize = 8 * BATCH;
 pub(super) struct Session {
     guids: GuidSource,
     space: Space,
-    /// Whether the headers carry the session's GUIDs.
+    /// Whether the headers carry the session's FileWriteGuid, and its DataWriteGuid.
     begun: bool,
+    content_begun: bool,
+    /// The DataWriteGuid that the session will bring, where it was asked for beforehand.
+    planned: Option<Uuid>,
     /// There from the first commit on.
     log: Option<LogWriter>,
     /// Changed pages of sector bitmaps, by file offset.
     pub(super) bitmaps: BTreeMap<u64, Vec<u8>>,
     /// Space given up (offset, length) by changes that are not committed.
-    given_up: Vec<(u64, u64)>,
+    pub(super) given_up: Vec<(u64, u64)>,
     /// Payload must be durable before the gathered changes enter the log.
     barrier: bool,
     /// Length of the file that is surely on the disk, and the present one.
@@ -59,6 +62,8 @@ impl Session {
             guids,
             space: Space::new(used, len),
             begun: false,
+            content_begun: false,
+            planned: None,
             log: None,
             bitmaps: BTreeMap::new(),
             given_up: Vec::new(),
@@ -71,12 +76,25 @@ impl Session {
 }
 
 impl VhdxImage {
-    fn session(&mut self) -> &mut Session {
+    pub(super) fn session(&mut self) -> &mut Session {
         self.session.as_mut().expect("begin() has refused read-only images")
     }
 
-    /// Starts the session with its first change.
+    /// The DataWriteGuid that the first change of content will bring: children can be told of it before.
+    pub(crate) fn plan_content(&mut self) -> Result<Uuid, Error> {
+        let Some(session) = &mut self.session else {
+            return Err(read_only(&self.path));
+        };
+        Ok(*session.planned.get_or_insert_with(|| session.guids.next()))
+    }
+
+    /// Starts the session with its first change of what a guest can see.
     fn begin(&mut self) -> Result<(), Error> {
+        self.begin_as(true)
+    }
+
+    /// Starts the session. A change that no guest can see keeps the DataWriteGuid, and with it the children.
+    pub(super) fn begin_as(&mut self, content: bool) -> Result<(), Error> {
         let Some(session) = &mut self.session else {
             return Err(read_only(&self.path));
         };
@@ -86,14 +104,17 @@ impl VhdxImage {
                 .found("a change after a flush that failed")
                 .remedy("mend the storage and open it again: the log holds what was flushed"));
         }
-        if session.begun {
+        if session.begun && (session.content_begun || !content) {
             return Ok(());
         }
-        let (file_write_guid, data_write_guid) = (session.guids.next(), session.guids.next());
+        let file_write_guid = (!session.begun).then(|| session.guids.next());
+        let planned = session.planned.take();
+        let data_write_guid = content.then(|| planned.unwrap_or_else(|| session.guids.next()));
         session.begun = true;
+        session.content_begun |= content;
         self.update_headers(|header| {
-            header.file_write_guid = file_write_guid;
-            header.data_write_guid = data_write_guid;
+            header.file_write_guid = file_write_guid.unwrap_or(header.file_write_guid);
+            header.data_write_guid = data_write_guid.unwrap_or(header.data_write_guid);
         })?;
         // A last block that some writer cut short becomes whole.
         self.grow()
@@ -107,7 +128,7 @@ impl VhdxImage {
     }
 
     /// Flushes the file. A failure ends the session: what the disk holds is not known any more.
-    fn flush_file(&mut self) -> Result<(), Error> {
+    pub(super) fn flush_file(&mut self) -> Result<(), Error> {
         let result = self.file.flush().map_err(|error| self.fail("flush", 0, error));
         let session = self.session();
         match &result {
@@ -129,7 +150,7 @@ impl VhdxImage {
     }
 
     /// Space for an object, reading as zeros.
-    fn alloc(&mut self, len: u64) -> Result<u64, Error> {
+    pub(super) fn alloc(&mut self, len: u64) -> Result<u64, Error> {
         let place = self.session().space.alloc(len);
         self.session().barrier |= place.reused;
         let cleared = self.grow().and_then(|()| {
@@ -142,7 +163,13 @@ impl VhdxImage {
         cleared.map(|()| place.offset)
     }
 
-    fn set_block(&mut self, block: u64, state: State, offset: u64) {
+    /// Gives a block another state. A soft anchor that is left behind becomes free space.
+    pub(super) fn set_block(&mut self, block: u64, state: State, offset: u64) {
+        let old = self.bat.get(self.geometry.payload_index(block));
+        if old.state() == Some(State::Unmapped) && old.offset() != 0 && old.offset() != offset {
+            let block_size = self.geometry.block_size;
+            self.session().given_up.push((old.offset(), block_size));
+        }
         self.bat.set(self.geometry.payload_index(block), Entry::new(state, offset));
     }
 
@@ -176,7 +203,7 @@ impl VhdxImage {
     }
 
     /// Whether a range holds all of a block that lies on the disk.
-    fn covers_block(&self, block: u64, part: &Range<u64>) -> bool {
+    pub(super) fn covers_block(&self, block: u64, part: &Range<u64>) -> bool {
         let start = block * self.geometry.block_size;
         part.start == start && part.end == (start + self.geometry.block_size).min(self.metadata.size)
     }
@@ -355,7 +382,7 @@ impl VhdxImage {
     }
 
     /// Makes the gathered changes of BAT and sector bitmaps durable, in the log at least.
-    fn commit(&mut self) -> Result<(), Error> {
+    pub(super) fn commit(&mut self) -> Result<(), Error> {
         if self.bat.dirty_pages() == 0 && self.session().bitmaps.is_empty() {
             return Ok(());
         }
@@ -380,7 +407,7 @@ impl VhdxImage {
         Ok(())
     }
 
-    fn commit_batch(&mut self, batch: &[(u64, Vec<u8>)]) -> Result<(), Error> {
+    pub(super) fn commit_batch(&mut self, batch: &[(u64, Vec<u8>)]) -> Result<(), Error> {
         let (log_offset, log_len) =
             (self.current.header.log_offset, u64::from(self.current.header.log_length));
         let session = self.session.as_mut().expect("begin() has refused read-only images");
@@ -408,7 +435,7 @@ impl VhdxImage {
         if self.session.as_ref().is_none_or(|session| !session.begun) {
             return Ok(());
         }
-        self.begin()?;
+        self.begin_as(false)?;
         let gathered = self.bat.dirty_pages() > 0 || !self.session().bitmaps.is_empty();
         if gathered {
             // The commit's last flush covers the payload as well.

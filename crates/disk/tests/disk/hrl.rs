@@ -105,9 +105,14 @@ fn a_log_with_an_error_code_is_refused() {
 }
 
 #[test]
-fn version_1_is_refused() {
+fn version_1_names_no_content_and_others_are_refused() {
     let (fs, _) = write(&some_writes(3));
     patch_header(&fs, 8, &0x0001_0000_u32.to_le_bytes());
+    let log = open(&fs).unwrap();
+    assert_eq!(log.info().data_write_guid, Guid::nil());
+    log.check_disk(guid(99)).unwrap();
+    assert_eq!(log.entries().count(), 3);
+    patch_header(&fs, 8, &0x0003_0000_u32.to_le_bytes());
     assert_eq!(kind(open(&fs)), ErrorKind::Unsupported);
 }
 

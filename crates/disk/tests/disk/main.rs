@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod chain;
+mod change;
 mod crash;
 mod damage;
 mod faults;

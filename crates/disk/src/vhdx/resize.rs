@@ -1,0 +1,271 @@
+//! Another size in place, other items of the metadata, and blocks given up: all through the log.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
+
+use uuid::Uuid;
+
+use super::bat::{Entry, Geometry, PAGE, State};
+use super::image::VhdxImage;
+use super::locator::Locator;
+use super::log::BATCH;
+use super::metadata::{DISK_SIZE, MAX_DISK, Metadata, PARENT_LOCATOR, replace_item};
+use super::region::{self, Regions};
+use crate::bytes::{MIB, round_up, to_u64, to_usize};
+use crate::error::{Error, ErrorKind};
+use crate::file::FileSystem;
+use crate::image::{Image, Trim};
+
+/// Changes of the file that become durable together: pages of 4 KiB by file offset.
+type Pages = Vec<(u64, Vec<u8>)>;
+
+impl VhdxImage {
+    /// Lays small changes (file offset, bytes) over the pages of the file.
+    fn pages_with(&self, changes: &[(u64, Vec<u8>)]) -> Result<Pages, Error> {
+        let mut pages: BTreeMap<u64, Vec<u8>> = BTreeMap::new();
+        for (at, bytes) in changes {
+            let end = at + to_u64(bytes.len());
+            for page in (at / PAGE * PAGE..end).step_by(to_usize(PAGE)) {
+                if let std::collections::btree_map::Entry::Vacant(slot) = pages.entry(page) {
+                    let mut content = vec![0; to_usize(PAGE)];
+                    let read = self.file.read_at(page, &mut content);
+                    read.map_err(|error| self.fail("metadata", page, error))?;
+                    slot.insert(content);
+                }
+                let (from, to) = ((*at).max(page), end.min(page + PAGE));
+                let content = pages.get_mut(&page).expect("inserted above");
+                content[to_usize(from - page)..to_usize(to - page)]
+                    .copy_from_slice(&bytes[to_usize(from - at)..to_usize(to - at)]);
+            }
+        }
+        Ok(pages.into_iter().collect())
+    }
+
+    fn item_changes(&self, id: Uuid, content: &[u8]) -> Result<Pages, Error> {
+        let regions = Regions::read(&*self.file)?;
+        replace_item(&*self.file, regions.metadata, id, content).map_err(|error| error.in_file(&self.path))
+    }
+
+    /// Makes changes durable together, in the log at least; what they rest on is durable before.
+    fn commit_together(&mut self, pages: &Pages) -> Result<(), Error> {
+        self.flush_file()?;
+        self.commit_batch(pages)
+    }
+
+    /// Replaces the parent locator. The content stays what it is: the DataWriteGuid is kept.
+    pub(super) fn set_locator(&mut self, locator: Locator) -> Result<(), Error> {
+        self.begin_as(false)?;
+        self.commit()?;
+        let changes = self.item_changes(PARENT_LOCATOR, &locator.encode())?;
+        let pages = self.pages_with(&changes)?;
+        self.commit_together(&pages)?;
+        self.metadata.parent = Some(locator);
+        Ok(())
+    }
+
+    /// Lets the file also fit a parent that will have this DataWriteGuid.
+    pub(crate) fn accept_parent(&mut self, coming: Uuid) -> Result<(), Error> {
+        match (&self.metadata.parent, &self.parent) {
+            (Some(locator), Some(parent)) => self.set_locator(locator.accepting(parent.write_guid(), coming)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Puts the file over another parent, which must have the content of the one before.
+    pub(crate) fn stand_over(&mut self, fs: &dyn FileSystem, parent: &Path, guid: Uuid) -> Result<(), Error> {
+        let absolute =
+            |path: &Path| fs.absolute(path).map_err(|error| Error::io("path", error).in_file(path));
+        self.set_locator(Locator::new(guid, &absolute(&self.path)?, &absolute(parent)?))
+    }
+
+    /// Brings the paths in the parent locator to where the parent was found.
+    pub(super) fn repoint(&mut self, fs: &dyn FileSystem, parent: &Path) -> Result<(), Error> {
+        let absolute =
+            |path: &Path| fs.absolute(path).map_err(|error| Error::io("path", error).in_file(path));
+        match &self.metadata.parent {
+            Some(locator) => self.set_locator(locator.repointed(&absolute(&self.path)?, &absolute(parent)?)),
+            None => Ok(()),
+        }
+    }
+
+    /// Grows or shrinks the disk.
+    pub(super) fn set_size(&mut self, size: u64) -> Result<(), Error> {
+        let sector = u64::from(self.metadata.logical_sector);
+        if size == 0 || size > MAX_DISK || !size.is_multiple_of(sector) {
+            return Err(Error::new(ErrorKind::InvalidOption, "disk size")
+                .in_file(&self.path)
+                .found(format!("{size} bytes"))
+                .requires("whole logical sectors, at most 64 TiB (MS-VHDX 2.6.2.2)"));
+        }
+        if size == self.metadata.size {
+            return Ok(());
+        }
+        self.begin_as(true)?;
+        self.commit()?;
+        let geometry = Geometry::new(&Metadata { size, ..self.metadata.clone() });
+        if size < self.metadata.size { self.shrink(size, geometry) } else { self.enlarge(size, geometry) }
+    }
+
+    /// Tells the new size in one log entry; blocks behind the end are given up after that.
+    fn shrink(&mut self, size: u64, geometry: Geometry) -> Result<(), Error> {
+        let changes = self.item_changes(DISK_SIZE, &size.to_le_bytes())?;
+        let pages = self.pages_with(&changes)?;
+        self.commit_together(&pages)?;
+        let chunks = |geometry: &Geometry| geometry.payload_blocks.div_ceil(geometry.chunk_ratio);
+        for block in geometry.payload_blocks..self.geometry.payload_blocks {
+            self.give_up(self.geometry.payload_index(block), geometry.block_size);
+        }
+        if self.parent.is_some() {
+            for chunk in chunks(&geometry)..chunks(&self.geometry) {
+                self.give_up(self.geometry.bitmap_index(chunk), MIB);
+            }
+        }
+        self.metadata.size = size;
+        self.geometry = geometry;
+        self.commit()
+    }
+
+    /// Empties an entry of the BAT; its space is free after the next commit.
+    fn give_up(&mut self, index: u64, len: u64) {
+        let entry = self.bat.get(index);
+        if entry.0 != 0 {
+            self.bat.set(index, Entry(0));
+            if entry.offset() != 0 {
+                self.session().given_up.push((entry.offset(), len));
+            }
+        }
+    }
+
+    /// Prepares what lies behind the old end, then tells the new size in one log entry.
+    fn enlarge(&mut self, size: u64, geometry: Geometry) -> Result<(), Error> {
+        self.clear_last_block()?;
+        let mut changes = self.item_changes(DISK_SIZE, &size.to_le_bytes())?;
+        let old = Regions::read(&*self.file)?.bat;
+        let needed = geometry.entries * 8;
+        if needed > old.length {
+            changes.extend(self.move_bat(round_up(needed, MIB))?);
+            self.session().given_up.push((old.offset, old.length));
+        } else {
+            // Entries that an earlier, larger disk left behind mean nothing. They must not begin to.
+            let used = round_up(old.offset + self.geometry.entries * 8, PAGE);
+            let end = old.offset + old.length;
+            let cleared = self.file.punch_hole(used, end - used);
+            cleared.map_err(|error| self.fail("BAT", used, error))?;
+        }
+        self.prepare_blocks(&geometry, size)?;
+        let mut pages = self.pages_with(&changes)?;
+        if needed > old.length {
+            for (at, page) in self.bat.all_pages() {
+                self.file.write_at(at, &page).map_err(|error| self.fail("BAT", at, error))?;
+            }
+            self.bat.take_dirty();
+        } else {
+            for batch in self.bat.take_dirty().chunks(BATCH) {
+                self.flush_file()?;
+                self.commit_batch(batch)?;
+            }
+        }
+        pages.sort_unstable_by_key(|(at, _)| *at);
+        self.commit_together(&pages)?;
+        self.metadata.size = size;
+        self.geometry = geometry;
+        self.bat.touch(0);
+        self.commit()
+    }
+
+    /// Makes what the last block holds behind the disk's end zero. Over a parent that goes on there, the block
+    /// becomes wholly present: its sectors must not show the parent.
+    fn clear_last_block(&mut self) -> Result<(), Error> {
+        let (size, block_size) = (self.metadata.size, self.geometry.block_size);
+        let last = self.geometry.payload_blocks - 1;
+        let start = last * block_size;
+        let hides = self.parent.as_ref().is_some_and(|parent| parent.metadata.size > size);
+        if hides
+            && size < start + block_size
+            && matches!(self.state(last), State::NotPresent | State::Partial)
+        {
+            let mut content = vec![0; to_usize(size - start)];
+            self.read_at(start, &mut content)?;
+            let offset = self.alloc(block_size)?;
+            self.file
+                .write_at(offset, &content)
+                .map_err(|error| self.fail("payload block", offset, error))?;
+            if self.state(last) == State::Partial {
+                let old = (self.place(start), block_size);
+                self.session().given_up.push(old);
+            }
+            self.set_block(last, State::Full, offset);
+            self.flush_file()?;
+            self.commit()?;
+        }
+        if matches!(self.state(last), State::Full | State::Partial) {
+            let place = self.place(start) + (size - start);
+            let cleared = self.file.punch_hole(place, start + block_size - size);
+            cleared.map_err(|error| self.fail("payload block", place, error))?;
+        }
+        Ok(())
+    }
+
+    /// Sets the entries of the blocks to come: zero over a parent that goes on there, present in a fixed file.
+    fn prepare_blocks(&mut self, geometry: &Geometry, size: u64) -> Result<(), Error> {
+        let below = self.parent.as_ref().map_or(0, |parent| parent.metadata.size.min(size));
+        for block in self.geometry.payload_blocks..geometry.payload_blocks {
+            let index = geometry.payload_index(block);
+            let entry = if self.metadata.leave_allocated {
+                Entry::new(State::Full, self.alloc(geometry.block_size)?)
+            } else if block * geometry.block_size < below {
+                Entry::new(State::Zero, 0)
+            } else if self.bat.get(index).0 != 0 {
+                Entry(0)
+            } else {
+                continue;
+            };
+            self.bat.set(index, entry);
+        }
+        Ok(())
+    }
+
+    /// Moves the table in memory to new space; gives what has to change in the region tables.
+    fn move_bat(&mut self, length: u64) -> Result<Pages, Error> {
+        let offset = self.alloc(length)?;
+        let table =
+            region::with_bat(&*self.file, offset, length).map_err(|error| error.in_file(&self.path))?;
+        self.bat.move_to(offset);
+        Ok(region::OFFSETS.map(|at| (at, table.clone())).into())
+    }
+
+    /// Gives up the blocks that lie wholly in a range.
+    pub(super) fn give_up_blocks(&mut self, range: Range<u64>, how: Trim) -> Result<(), Error> {
+        if how == Trim::Transparent && self.parent.is_none() {
+            return Err(Error::new(ErrorKind::Unsupported, "trim")
+                .in_file(&self.path)
+                .found("a request to show the parent's content again")
+                .requires("a differencing file (MS-VHDX 2.5.1.1)"));
+        }
+        if how == Trim::Zero || self.metadata.leave_allocated {
+            return self.zero_at(range.start, range.end - range.start);
+        }
+        self.begin_as(true)?;
+        let block_size = self.geometry.block_size;
+        for (block, part) in self.by_block(range) {
+            let here = matches!(self.state(block), State::Full | State::Partial);
+            let anchored = self.state(block) != State::NotPresent && how == Trim::Transparent;
+            if !self.covers_block(block, &part) || !(here || anchored) {
+                continue;
+            }
+            let place = self.place(block * block_size);
+            match how {
+                Trim::FileSpace => self.set_block(block, State::Unmapped, place),
+                _ => {
+                    if here {
+                        self.session().given_up.push((place, block_size));
+                    }
+                    let state = if how == Trim::FreeSpace { State::Undefined } else { State::NotPresent };
+                    self.set_block(block, state, 0);
+                }
+            }
+        }
+        Ok(())
+    }
+}
