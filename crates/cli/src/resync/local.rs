@@ -1,34 +1,32 @@
 //! Two images on this machine.
 
-use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::Path;
 use std::time::Instant;
 
-use hvrsim_disk::file::{BlockFile, FileSystem, HostFile, HostFs};
-use hvrsim_disk::{ErrorKind, Image, OpenOptions, Seed, open};
-use hvrsim_resync::checkpoint::{Checkpoint, Identity};
-use hvrsim_resync::direct::{Direct, Error, Options, Outcome, Summary, Watch};
+use hvrsim_disk::Image;
+use hvrsim_resync::checkpoint::Checkpoint;
+use hvrsim_resync::direct::{Direct, Error, Options, Outcome, Watch};
 
-use super::show::{self, Bar};
-use super::{Arguments, Failure};
+use super::show::{self, Screen};
+use super::{Failure, Pair, images};
 
 /// Comparing is bound by memory: more threads than this gain nothing.
 const THREADS: usize = 2;
 
-pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+pub(super) fn run(arguments: &Pair, source_path: &Path, target_path: &Path) -> Result<(), Failure> {
     let begun = Instant::now();
-    let (source_path, target_path) = (&arguments.source, &arguments.target);
     refuse_one_file(source_path, target_path)?;
-    let source = open(source_path, &OpenOptions::read_only()).map_err(|error| refused(&error))?;
-    let access =
-        if arguments.dry_run { OpenOptions::read_only() } else { OpenOptions::read_write(seed(target_path)) };
-    let mut target = open(target_path, &access).map_err(|error| refused(&error))?;
-    refuse_sizes(arguments, &*source, &*target)?;
+    let source = images::open(source_path, false)?;
+    let mut target = images::open(target_path, !arguments.dry_run)?;
+    let names = (source_path.display().to_string(), target_path.display().to_string());
+    images::refuse_sizes((&names.0, source.size()), (&names.1, target.size()))?;
 
-    let kept = if arguments.dry_run { None } else { Some(checkpoint(arguments, &*source, &*target)?) };
+    let kept = if arguments.dry_run {
+        None
+    } else {
+        Some(checkpoint(arguments, source_path, target_path, &*target)?)
+    };
     let resumed = kept.as_ref().and_then(Checkpoint::found);
     if !arguments.quiet {
         match &resumed {
@@ -41,11 +39,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             None => {}
         }
     }
-    let options =
-        Options { bitmap: bitmap(arguments, source.size())?, dry_run: arguments.dry_run, checkpoint: kept };
+    let options = Options {
+        bitmap: images::bitmap(arguments.bitmap.as_deref(), source.size())?,
+        dry_run: arguments.dry_run,
+        checkpoint: kept,
+    };
     let watch = Screen::new(source.size(), arguments.quiet || arguments.json);
     let outcome = compare(&*source, &mut *target, options, &watch)?;
-    target.close().map_err(|error| refused(&error))?;
+    target.close().map_err(|error| images::refused(&error))?;
     watch.end();
     if !outcome.complete {
         return Err(Failure::environment(format!(
@@ -54,9 +55,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         )));
     }
     if arguments.verify && !arguments.dry_run {
-        verify(arguments, &*source)?;
+        verify(target_path, &*source)?;
     }
-    show::summary(arguments, &outcome.summary, source.size(), begun.elapsed());
+    show::summary(arguments, &outcome.summary, source.size(), None, begun.elapsed());
     Ok(())
 }
 
@@ -80,8 +81,8 @@ fn compare<W: Watch>(
     worked.and(finished).map_err(|error| failed(&error))
 }
 
-fn verify(arguments: &Arguments, source: &dyn Image) -> Result<(), Failure> {
-    let mut target = open(&arguments.target, &OpenOptions::read_only()).map_err(|error| refused(&error))?;
+fn verify(target: &Path, source: &dyn Image) -> Result<(), Failure> {
+    let mut target = images::open(target, false)?;
     let options = Options { dry_run: true, ..Options::default() };
     let outcome = compare(source, &mut *target, options, &())?;
     if outcome.summary.was_equal() {
@@ -91,17 +92,6 @@ fn verify(arguments: &Arguments, source: &dyn Image) -> Result<(), Failure> {
         "verification: {} still differ; was one of the images written to meanwhile?",
         show::bytes(outcome.summary.sent_bytes + outcome.summary.zeroed_bytes)
     )))
-}
-
-/// The GUIDs that a VHDX gets in this session: other ones each time.
-fn seed(target: &Path) -> Seed {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(b"hvrsim resync session");
-    hasher.update(target.as_os_str().as_encoded_bytes());
-    hasher.update(&std::process::id().to_le_bytes());
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    hasher.update(&now.as_nanos().to_le_bytes());
-    Seed::new(*hasher.finalize().as_bytes())
 }
 
 fn refuse_one_file(source: &Path, target: &Path) -> Result<(), Failure> {
@@ -115,112 +105,18 @@ fn refuse_one_file(source: &Path, target: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn refuse_sizes(arguments: &Arguments, source: &dyn Image, target: &dyn Image) -> Result<(), Failure> {
-    if source.size() == target.size() {
-        return Ok(());
-    }
-    Err(Failure::input(format!(
-        "the disks differ in size: {} has {} bytes, {} has {}; make them equal first, the target is not resized",
-        arguments.source.display(),
-        source.size(),
-        arguments.target.display(),
-        target.size()
-    )))
-}
-
-fn bitmap(arguments: &Arguments, size: u64) -> Result<Option<Arc<dyn BlockFile>>, Failure> {
-    let Some(path) = &arguments.bitmap else { return Ok(None) };
-    let file = File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
-    let (len, file) = file.map_err(|error| Failure::input(format!("{}: {error}", path.display())))?;
-    let needed = size.div_ceil(hvrsim_types::size::BLOCK).div_ceil(8);
-    if len < needed {
-        return Err(Failure::input(format!(
-            "{}: a bitmap of {len} bytes; this disk of {size} bytes needs {needed}, a bit for each 64 KiB",
-            path.display()
-        )));
-    }
-    Ok(Some(Arc::new(HostFile::new(file))))
-}
-
-fn checkpoint(arguments: &Arguments, source: &dyn Image, target: &dyn Image) -> Result<Checkpoint, Failure> {
-    let path = arguments.checkpoint.clone().unwrap_or_else(|| {
-        let mut name = arguments.target.clone().into_os_string();
-        name.push(".hvrsim-resync");
-        PathBuf::from(name)
-    });
+fn checkpoint(
+    arguments: &Pair,
+    source: &Path,
+    target: &Path,
+    image: &dyn Image,
+) -> Result<Checkpoint, Failure> {
+    let path = arguments.checkpoint.clone().unwrap_or_else(|| images::checkpoint_path(target));
     let wrong = |error: std::io::Error| Failure::environment(format!("{}: {error}", path.display()));
-    let identity = identity(arguments, source).map_err(wrong)?;
-    let fs: Arc<dyn FileSystem> = Arc::new(HostFs);
-    Checkpoint::open(fs, path.clone(), identity, target.data_write_guid()).map_err(wrong)
-}
-
-/// What must be the same for going on: the source as it stands, which file the target is, and where to look.
-fn identity(arguments: &Arguments, source: &dyn Image) -> std::io::Result<Identity> {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(b"hvrsim resync local 1");
-    let mut file = |metadata: &Metadata| {
-        hasher.update(&metadata.dev().to_le_bytes());
-        hasher.update(&metadata.ino().to_le_bytes());
-    };
-    let stat = std::fs::metadata(&arguments.source)?;
-    file(&stat);
-    file(&std::fs::metadata(&arguments.target)?);
-    hasher.update(&source.size().to_le_bytes());
-    hasher.update(&stat.mtime().to_le_bytes());
-    hasher.update(&stat.mtime_nsec().to_le_bytes());
-    if let Some(bitmap) = &arguments.bitmap {
-        hasher.update(b"bitmap");
-        hasher.update_reader(File::open(bitmap)?)?;
-    }
-    Ok(*hasher.finalize().as_bytes())
-}
-
-/// An image that cannot be opened is a wrong input, unless the machine is at fault.
-fn refused(error: &hvrsim_disk::Error) -> Failure {
-    match error.kind() {
-        ErrorKind::Io | ErrorKind::NoSpace => Failure::environment(error.to_string()),
-        _ => Failure::input(error.to_string()),
-    }
+    let generation = images::generation(source, arguments.bitmap.as_deref()).map_err(wrong)?;
+    images::checkpoint(path.clone(), generation, target, image).map_err(wrong)
 }
 
 fn failed(error: &Error) -> Failure {
     Failure::environment(error.to_string())
-}
-
-/// Progress on a terminal, and Ctrl-C.
-struct Screen {
-    bar: Option<Bar>,
-    stop: Arc<AtomicBool>,
-}
-
-impl Screen {
-    fn new(size: u64, quiet: bool) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&stop);
-        // A second Ctrl-C does not wait. Without a handler Ctrl-C ends the program at once, which is safe, too.
-        let _ = ctrlc::set_handler(move || {
-            if flag.swap(true, Ordering::Relaxed) {
-                std::process::exit(i32::from(crate::Exit::Environment as u8));
-            }
-        });
-        Self { bar: (!quiet).then(|| Bar::new(size)).flatten(), stop }
-    }
-
-    fn end(&self) {
-        if let Some(bar) = &self.bar {
-            bar.end();
-        }
-    }
-}
-
-impl Watch for Screen {
-    fn progress(&self, done_to: u64, summary: &Summary) {
-        if let Some(bar) = &self.bar {
-            bar.at(done_to, summary);
-        }
-    }
-
-    fn stop(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
-    }
 }

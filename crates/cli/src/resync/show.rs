@@ -1,21 +1,23 @@
 //! What `resync` shows: a progress bar on a terminal, and the summary.
 
 use std::io::IsTerminal;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use hvrsim_resync::direct::Summary;
+use hvrsim_resync::direct::{Summary, Watch};
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::Arguments;
+use super::Pair;
 use crate::out::out;
 
 /// A progress bar over the disk, with rate and remaining time.
-pub(super) struct Bar(ProgressBar);
+struct Bar(ProgressBar);
 
 impl Bar {
     /// None unless standard error is a terminal.
-    pub(super) fn new(size: u64) -> Option<Self> {
+    fn new(size: u64) -> Option<Self> {
         if !std::io::stderr().is_terminal() {
             return None;
         }
@@ -27,14 +29,52 @@ impl Bar {
         Some(Self(bar))
     }
 
-    pub(super) fn at(&self, done_to: u64, summary: &Summary) {
+    fn at(&self, done_to: u64, summary: &Summary) {
         self.0.set_position(done_to);
         let skipped = done_to.saturating_sub(summary.compared_bytes);
         self.0.set_message(format!("{} sent, {} skipped", bytes(summary.sent_bytes), bytes(skipped)));
     }
 
-    pub(super) fn end(&self) {
+    fn end(&self) {
         self.0.finish_and_clear();
+    }
+}
+
+/// Progress on a terminal, and Ctrl-C.
+pub(super) struct Screen {
+    bar: Option<Bar>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Screen {
+    pub(super) fn new(size: u64, quiet: bool) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&stop);
+        // A second Ctrl-C does not wait. Without a handler Ctrl-C ends the program at once, which is safe, too.
+        let _ = ctrlc::set_handler(move || {
+            if flag.swap(true, Ordering::Relaxed) {
+                std::process::exit(i32::from(crate::Exit::Environment as u8));
+            }
+        });
+        Self { bar: (!quiet).then(|| Bar::new(size)).flatten(), stop }
+    }
+
+    pub(super) fn end(&self) {
+        if let Some(bar) = &self.bar {
+            bar.end();
+        }
+    }
+}
+
+impl Watch for Screen {
+    fn progress(&self, done_to: u64, summary: &Summary) {
+        if let Some(bar) = &self.bar {
+            bar.at(done_to, summary);
+        }
+    }
+
+    fn stop(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
     }
 }
 
@@ -43,7 +83,14 @@ pub(super) fn bytes(count: u64) -> String {
     HumanBytes(count).to_string()
 }
 
-pub(super) fn summary(arguments: &Arguments, summary: &Summary, size: u64, took: Duration) {
+/// The end of a run; `wire_bytes` is what went over the network.
+pub(super) fn summary(
+    arguments: &Pair,
+    summary: &Summary,
+    size: u64,
+    wire_bytes: Option<u64>,
+    took: Duration,
+) {
     if arguments.quiet {
         return;
     }
@@ -54,6 +101,7 @@ pub(super) fn summary(arguments: &Arguments, summary: &Summary, size: u64, took:
             "sent_bytes": summary.sent_bytes,
             "zeroed_bytes": summary.zeroed_bytes,
             "written_bytes": summary.written_bytes,
+            "wire_bytes": wire_bytes,
             "was_equal": summary.was_equal(),
             "dry_run": arguments.dry_run,
             "verified": arguments.verify && !arguments.dry_run,
@@ -67,8 +115,9 @@ pub(super) fn summary(arguments: &Arguments, summary: &Summary, size: u64, took:
         (false, true) => "different, nothing written",
         (false, false) => "equal now",
     };
+    let wire = wire_bytes.map_or_else(String::new, |count| format!(", {} over the network", bytes(count)));
     out(format_args!(
-        "{verdict}: {} compared, {} sent, {} zeroed, {} written in {:.2} s\n",
+        "{verdict}: {} compared, {} sent, {} zeroed, {} written{wire} in {:.2} s\n",
         bytes(summary.compared_bytes),
         bytes(summary.sent_bytes),
         bytes(summary.zeroed_bytes),

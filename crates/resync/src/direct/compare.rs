@@ -4,14 +4,15 @@ use std::ops::Range;
 
 use hvrsim_types::size::{BLOCK, CELL};
 
-const CELL_BYTES: usize = 4096;
+/// A cell's bytes.
+pub(crate) const CELL_BYTES: usize = 4096;
 /// A block's bytes.
-pub(super) const BLOCK_BYTES: usize = 65_536;
+pub(crate) const BLOCK_BYTES: usize = 65_536;
 const _: () = assert!(CELL_BYTES as u64 == CELL && BLOCK_BYTES as u64 == BLOCK);
 static ZEROS: [u8; BLOCK_BYTES] = [0; BLOCK_BYTES];
 
 /// Whether there is nothing but zeros; `content` is at most a block.
-pub(super) fn is_zero(content: &[u8]) -> bool {
+pub(crate) fn is_zero(content: &[u8]) -> bool {
     content == &ZEROS[..content.len()]
 }
 

@@ -7,8 +7,8 @@
 //!
 //! The target is only written where it differs, so that an equal pair keeps its times.
 
-mod compare;
-mod pieces;
+pub(crate) mod compare;
+pub(crate) mod pieces;
 
 use std::io;
 use std::ops::Range;

@@ -11,13 +11,13 @@ use super::{Error, Side};
 
 /// How much of the maps is looked at in one go. It bounds the memory that maps take, whatever the disk's size, and is
 /// a multiple of every block size that a format has.
-const WINDOW: u64 = 1 << 30;
+pub(crate) const WINDOW: u64 = 1 << 30;
 /// The longest piece of which content is read on both sides.
 const LONGEST: u64 = 2 << 20;
 
 /// Which sides may hold something in a piece.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Both,
     SourceOnly,
     TargetOnly,
@@ -25,7 +25,7 @@ pub(super) enum Kind {
 
 /// A stretch of whole blocks (cut at the disk's end) of one kind.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Piece {
+pub(crate) struct Piece {
     pub range: Range<u64>,
     pub kind: Kind,
 }
@@ -84,7 +84,7 @@ impl Pieces {
         for candidates in candidates(bitmap, window)? {
             let here = whole_blocks(&held(source, candidates.clone(), Side::Source)?, self.size);
             let there = whole_blocks(&target(candidates)?, self.size);
-            merge(&here, &there, &mut self.found);
+            merge(&here, &there, LONGEST, &mut self.found);
         }
         self.next = end;
         Ok(())
@@ -92,13 +92,16 @@ impl Pieces {
 }
 
 /// The parts of a range that an image may hold something in.
-pub(super) fn held(image: &dyn Image, range: Range<u64>, side: Side) -> Result<Vec<Range<u64>>, Error> {
+pub(crate) fn held(image: &dyn Image, range: Range<u64>, side: Side) -> Result<Vec<Range<u64>>, Error> {
     let extents = image.extents(range).map_err(|error| Error::of(side, error))?;
     Ok(extents.iter().filter(|extent| extent.may_hold_data()).map(|e| e.start..e.end()).collect())
 }
 
 /// The runs of blocks of a window whose bits are set; all of it without a bitmap. Bits behind its end are not set.
-fn candidates(bitmap: Option<&dyn BlockFile>, window: Range<u64>) -> Result<Vec<Range<u64>>, Error> {
+pub(crate) fn candidates(
+    bitmap: Option<&dyn BlockFile>,
+    window: Range<u64>,
+) -> Result<Vec<Range<u64>>, Error> {
     let Some(bitmap) = bitmap else { return Ok(vec![window]) };
     let (first, last) = (window.start / BLOCK, window.end.div_ceil(BLOCK));
     let len = bitmap.len().map_err(Error::Bitmap)?;
@@ -118,7 +121,7 @@ fn candidates(bitmap: Option<&dyn BlockFile>, window: Range<u64>) -> Result<Vec<
 }
 
 /// Widens ranges to whole blocks.
-fn whole_blocks(ranges: &[Range<u64>], size: u64) -> Vec<Range<u64>> {
+pub(crate) fn whole_blocks(ranges: &[Range<u64>], size: u64) -> Vec<Range<u64>> {
     let mut out = Vec::new();
     for range in ranges {
         let end = range.end.next_multiple_of(BLOCK).min(size);
@@ -135,7 +138,7 @@ fn extend(runs: &mut Vec<Range<u64>>, range: Range<u64>) {
 }
 
 /// Cuts two sorted lists into pieces.
-fn merge(source: &[Range<u64>], target: &[Range<u64>], out: &mut VecDeque<Piece>) {
+pub(crate) fn merge(source: &[Range<u64>], target: &[Range<u64>], longest: u64, out: &mut VecDeque<Piece>) {
     let (mut here, mut there) = (source.iter().peekable(), target.iter().peekable());
     let mut at = 0;
     loop {
@@ -156,20 +159,20 @@ fn merge(source: &[Range<u64>], target: &[Range<u64>], out: &mut VecDeque<Piece>
             (true, false) => Kind::SourceOnly,
             _ => Kind::TargetOnly,
         };
-        cut(start..end, kind, out);
+        cut(start..end, kind, longest, out);
         at = end;
     }
 }
 
 /// What is only zeroed stays whole: a format gives back the space of whole blocks only.
-fn cut(range: Range<u64>, kind: Kind, out: &mut VecDeque<Piece>) {
+fn cut(range: Range<u64>, kind: Kind, longest: u64, out: &mut VecDeque<Piece>) {
     if kind == Kind::TargetOnly {
         out.push_back(Piece { range, kind });
         return;
     }
     let mut at = range.start;
     while at < range.end {
-        let end = (at / LONGEST * LONGEST + LONGEST).min(range.end);
+        let end = (at / longest * longest + longest).min(range.end);
         out.push_back(Piece { range: at..end, kind });
         at = end;
     }
@@ -183,7 +186,7 @@ mod tests {
     fn sides_are_merged_by_block() {
         let mut out = VecDeque::new();
         let k = 64 << 10;
-        merge(&[0..3 * k, 8 * k..9 * k], &[k..2 * k, 5 * k..6 * k, 9 * k..10 * k], &mut out);
+        merge(&[0..3 * k, 8 * k..9 * k], &[k..2 * k, 5 * k..6 * k, 9 * k..10 * k], LONGEST, &mut out);
         let told: Vec<_> = out.iter().map(|p| (p.range.start / k, p.range.end / k, p.kind)).collect();
         assert_eq!(
             told,

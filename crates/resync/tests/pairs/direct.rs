@@ -1,68 +1,18 @@
 //! Two images in one place: equal contents whatever the formats, the counts of the two halves, and crashes.
 
-#![expect(
-    clippy::cast_possible_truncation,
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking, its numbers are small, and threads are what is tested"
-)]
-
-mod power;
-
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hvrsim_disk::file::{FileSystem, MemFile, MemFs};
-use hvrsim_disk::{CreateOptions, Image, OpenOptions, Seed, create_in, open_in};
+use hvrsim_disk::{CreateOptions, Image, OpenOptions, create_in, open_in};
 use hvrsim_resync::checkpoint::Checkpoint;
 use hvrsim_resync::direct::{Direct, Error, Options, Outcome, Summary, Watch};
 use hvrsim_resync::{Candidates, ImageBlocks, Position, local};
-use power::PowerFs;
 use proptest::prelude::*;
 
-const CELL: u64 = 4096;
-const BLOCK: u64 = 65_536;
-/// Not a whole number of blocks, nor of cells.
-const SIZE: u64 = (9 << 20) + 3 * CELL + 1536;
-
-#[derive(Clone, Copy, Debug)]
-enum Kind {
-    Raw,
-    Vhdx,
-}
-
-/// What was once written to an image: (offset in cells, cells, value; 0 writes zeros, 255 trims).
-type Writes = Vec<(u64, u64, u8)>;
-
-fn make(fs: &dyn FileSystem, path: &str, kind: Kind, writes: &Writes) {
-    let options = match kind {
-        Kind::Raw => CreateOptions::raw(SIZE),
-        Kind::Vhdx => CreateOptions::vhdx(SIZE, Seed::new([1; 32])).block_size(1 << 20),
-    };
-    let mut image = create_in(fs, Path::new(path), &options).unwrap();
-    for &(cell, cells, value) in writes {
-        let at = cell * CELL;
-        let len = (cells * CELL).min(SIZE - at);
-        if value == 255 {
-            image.zero_at(at, len).unwrap();
-        } else {
-            image.write_at(at, &vec![value; len as usize]).unwrap();
-        }
-    }
-    image.close().unwrap();
-}
-
-fn content(fs: &dyn FileSystem, path: &str) -> Vec<u8> {
-    let image = open_in(fs, Path::new(path), &OpenOptions::read_only()).unwrap();
-    let mut out = vec![0; SIZE as usize];
-    image.read_at(0, &mut out).unwrap();
-    out
-}
-
-fn session() -> OpenOptions {
-    OpenOptions::read_write(Seed::new([9; 32]))
-}
+use crate::power::PowerFs;
+use crate::support::{BLOCK, CELL, Kind, SIZE, content, kind, make, oracle, session, writes};
 
 fn work<W: Watch>(
     source: &dyn Image,
@@ -77,35 +27,6 @@ fn work<W: Watch>(
         all.into_iter().map(|thread| thread.join().unwrap()).fold(Ok(()), Result::and)
     })?;
     pair.finish()
-}
-
-/// Cells, most of them near each other, so that the two sides meet.
-fn writes() -> impl Strategy<Value = Writes> {
-    let cells = SIZE.div_ceil(CELL);
-    let start = prop_oneof![0..64u64, 0..cells, (cells - 20)..cells];
-    let one = (start, prop_oneof![1..4u64, 1..40u64, 200..600u64], prop_oneof![Just(0u8), Just(255), 1..4u8]);
-    proptest::collection::vec(one, 0..12)
-}
-
-fn kind() -> impl Strategy<Value = Kind> {
-    prop_oneof![Just(Kind::Raw), Just(Kind::Vhdx)]
-}
-
-/// What has to be counted, cell by cell and block by block.
-fn oracle(source: &[u8], target: &[u8], looked_at: impl Fn(u64) -> bool) -> (u64, u64) {
-    let holds = |part: &[u8]| part.iter().any(|byte| *byte != 0);
-    let (mut compared, mut sent) = (0, 0);
-    for (number, (a, b)) in source.chunks(BLOCK as usize).zip(target.chunks(BLOCK as usize)).enumerate() {
-        if !looked_at(number as u64) {
-            continue;
-        }
-        if holds(a) && holds(b) {
-            compared += (a.len() as u64).next_multiple_of(CELL);
-        }
-        let cells = a.chunks(CELL as usize).zip(b.chunks(CELL as usize));
-        sent += CELL * cells.filter(|(a, b)| a != b && holds(a)).count() as u64;
-    }
-    (compared, sent)
 }
 
 proptest! {

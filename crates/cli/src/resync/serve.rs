@@ -1,0 +1,136 @@
+//! `hvrsim resync serve`: offers images to other machines, one session at a time.
+
+use std::path::{Path, PathBuf};
+
+use hvrsim_resync::wire::{End, SourceEnd, TargetEnd};
+use hvrsim_transport::{Direction, Limits, Session, accept, drive, runtime};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+
+use super::{Failure, images, remote, show};
+use crate::out::out;
+
+/// Arguments of `serve`.
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// Where to listen; port 0 takes a free one, which is told
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: String,
+    /// An image, and the name under which others ask for it
+    #[arg(long = "export", required = true, value_name = "NAME=IMAGE", value_parser = export)]
+    exports: Vec<(String, PathBuf)>,
+    /// Others may make the images equal to theirs; without it they may only read
+    #[arg(long)]
+    write: bool,
+    /// The key that both machines know, at least 16 bytes
+    #[arg(long, value_name = "FILE")]
+    key_file: PathBuf,
+    /// End after one session
+    #[arg(long)]
+    once: bool,
+}
+
+fn export(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((name, image)) if !name.is_empty() && !image.is_empty() => Ok((name.to_owned(), image.into())),
+        _ => Err("expected NAME=IMAGE, for instance web01=web01.vhdx".to_owned()),
+    }
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let key = remote::key(&arguments.key_file)?;
+    for (_, image) in &arguments.exports {
+        images::open(image, false)?;
+    }
+    let runtime = runtime().map_err(|error| Failure::environment(error.to_string()))?;
+    let listener = runtime
+        .block_on(TcpListener::bind(&arguments.listen))
+        .map_err(|error| Failure::environment(format!("{}: {error}", arguments.listen)))?;
+    let address = listener.local_addr().map_err(|error| Failure::environment(error.to_string()))?;
+    out(format_args!("listening on {address}; authenticated, not encrypted\n"));
+    let (told, mut sessions) = mpsc::channel(1);
+    runtime.spawn(accept(listener, key, Limits::default(), told));
+    while let Some(session) = sessions.blocking_recv() {
+        let done = match session {
+            Ok(session) => serve(arguments, &runtime, session),
+            Err(error) => {
+                eprintln!("a connection was turned away: {error}");
+                continue;
+            }
+        };
+        match done {
+            Ok(()) if arguments.once => return Ok(()),
+            Err(failure) if arguments.once => return Err(failure),
+            Ok(()) => {}
+            Err(failure) => eprintln!("error: {}", failure.message),
+        }
+    }
+    Ok(())
+}
+
+fn serve(arguments: &Arguments, runtime: &Runtime, session: Session) -> Result<(), Failure> {
+    let (name, direction) = (session.request.name.clone(), session.request.direction);
+    let push = direction == Direction::Push;
+    let found = arguments.exports.iter().find(|(own, _)| *own == name);
+    let opened = match found {
+        None => Err(format!("there is no export `{name}`")),
+        Some(_) if push && !arguments.write => {
+            Err(format!("`{name}` may only be read: serve --write is off"))
+        }
+        Some((_, path)) => match images::open(path, push) {
+            Ok(image) => Ok((path, image)),
+            Err(failure) => Err(format!("`{name}` cannot be opened: {}", failure.message)),
+        },
+    };
+    match opened {
+        Err(why) => {
+            let _ = runtime.block_on(session.refuse(why.clone()));
+            Err(Failure::environment(why))
+        }
+        Ok((path, image)) if push => receive(runtime, session, &name, path, image),
+        Ok((path, image)) => send(runtime, session, &name, path, &*image),
+    }
+}
+
+fn receive(
+    runtime: &Runtime,
+    session: Session,
+    name: &str,
+    path: &Path,
+    mut image: Box<dyn hvrsim_disk::Image>,
+) -> Result<(), Failure> {
+    let channel = runtime.block_on(session.accept(image.size())).map_err(|error| failed(&error))?;
+    let open = Box::new(move |generation, image: &dyn hvrsim_disk::Image| {
+        images::checkpoint(images::checkpoint_path(path), generation, path, image).map(Some)
+    });
+    let mut end = TargetEnd::new(&mut *image, channel.digest_key, open);
+    let done = drive(runtime.handle(), channel, &mut end, Limits::default());
+    let finished = end.finished();
+    drop(end);
+    image.close().map_err(|error| images::refused(&error))?;
+    done.map_err(|error| failed(&error))?;
+    if let Some(summary) = finished {
+        out(format_args!("{name} is equal now: {} received\n", show::bytes(summary.sent_bytes)));
+    }
+    Ok(())
+}
+
+fn send(
+    runtime: &Runtime,
+    session: Session,
+    name: &str,
+    path: &Path,
+    image: &dyn hvrsim_disk::Image,
+) -> Result<(), Failure> {
+    let generation = images::generation(path, None).map_err(|e| Failure::environment(e.to_string()))?;
+    let channel = runtime.block_on(session.accept(image.size())).map_err(|error| failed(&error))?;
+    let mut end = SourceEnd::new(image, None, channel.digest_key, generation);
+    drive(runtime.handle(), channel, &mut end, Limits::default()).map_err(|error| failed(&error))?;
+    out(format_args!("{name}: {} sent\n", show::bytes(end.sent_bytes())));
+    Ok(())
+}
+
+fn failed(error: &hvrsim_transport::Error) -> Failure {
+    Failure::environment(error.to_string())
+}

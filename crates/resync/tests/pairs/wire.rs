@@ -1,0 +1,237 @@
+//! The two ends over a wire: equal contents, the counts of the direct way, crashes, and hostile peers.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::Arc;
+
+use hvrsim_disk::file::FileSystem;
+use hvrsim_disk::{Image, OpenOptions, open_in};
+use hvrsim_resync::checkpoint::Checkpoint;
+use hvrsim_resync::direct::Summary;
+use hvrsim_resync::wire::{Answer, End, Error, Frame, LONGEST_FRAME, SourceEnd, TargetEnd};
+use proptest::prelude::*;
+
+use crate::power::PowerFs;
+use crate::support::{CELL, Kind, SIZE, content, kind, make, oracle, session, writes};
+
+const KEY: [u8; 32] = [4; 32];
+
+fn open_target<'a>(fs: &'a Arc<PowerFs>, image: &'a mut dyn Image) -> TargetEnd<'a> {
+    let files: Arc<dyn FileSystem> = Arc::<PowerFs>::clone(fs);
+    let open = move |generation, image: &dyn Image| {
+        let guid = image.data_write_guid();
+        Ok(Some(Checkpoint::open(Arc::clone(&files), "/b.sync".into(), generation, guid)?.every(INTERVAL)))
+    };
+    TargetEnd::new(image, KEY, Box::new(open))
+}
+
+const INTERVAL: u64 = 128 << 10;
+
+/// What went over the wire.
+#[derive(Default)]
+struct Wire {
+    frames: usize,
+    bytes: u64,
+    /// Content in answers that reached the target.
+    sent: u64,
+}
+
+/// Carries frames until the target is done, or until so many were carried.
+fn carry(
+    source: &mut SourceEnd<'_>,
+    target: &mut TargetEnd<'_>,
+    limit: usize,
+    wire: &mut Wire,
+) -> Result<Option<Summary>, Error> {
+    let (mut down, mut up) = (VecDeque::new(), VecDeque::new());
+    loop {
+        while let Some(frame) = source.next()? {
+            down.push_back(frame.encode());
+        }
+        while let Some(frame) = target.next()? {
+            up.push_back(frame.encode());
+        }
+        let to_target = down.pop_front();
+        let Some(bytes) = to_target.clone().or_else(|| up.pop_front()) else {
+            assert_eq!(source.finished(), target.finished(), "the ends stop together");
+            return Ok(source.finished());
+        };
+        wire.frames += 1;
+        wire.bytes += bytes.len() as u64 + 20;
+        assert!(bytes.len() <= LONGEST_FRAME);
+        let frame = Frame::decode(&bytes)?;
+        if let Frame::Answer(answer) = &frame {
+            wire.sent += answer.write.iter().map(|(_, count)| u64::from(*count) * CELL).sum::<u64>();
+        }
+        if to_target.is_some() {
+            target.handle(frame)?;
+        } else {
+            source.handle(frame)?;
+        }
+        if wire.frames >= limit {
+            return Ok(None);
+        }
+    }
+}
+
+/// A run from /a to /b, cut after so many frames.
+fn attempt(fs: &Arc<PowerFs>, limit: usize, wire: &mut Wire) -> Result<Option<Summary>, Error> {
+    let wrong = |error| Error::from(hvrsim_resync::direct::Error::Target(error));
+    let source = open_in(&**fs, Path::new("/a"), &OpenOptions::read_only()).map_err(wrong)?;
+    let mut image = open_in(&**fs, Path::new("/b"), &session()).map_err(wrong)?;
+    let mut end = open_target(fs, &mut *image);
+    let mut done = carry(&mut SourceEnd::new(&*source, None, KEY, [1; 32]), &mut end, limit, wire);
+    if !matches!(done, Ok(Some(_))) {
+        done = end.interrupted().and(done);
+    }
+    drop(end);
+    image.close().map_err(wrong)?;
+    done
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_pair_becomes_equal_over_a_wire(
+        kinds in (kind(), kind()), a in writes(), b in writes(), shared in writes(),
+    ) {
+        let fs = PowerFs::new();
+        make(&*fs, "/a", kinds.0, &[&shared[..], &a].concat());
+        make(&*fs, "/b", kinds.1, &[&shared[..], &b].concat());
+        let (want, old) = (content(&*fs, "/a"), content(&*fs, "/b"));
+        let (compared, sent) = oracle(&want, &old, |_| true);
+        let mut wire = Wire::default();
+        let done = attempt(&fs, usize::MAX, &mut wire).unwrap().unwrap();
+        prop_assert!(content(&*fs, "/b") == want);
+        prop_assert_eq!((done.compared_bytes, done.sent_bytes, wire.sent), (compared, sent, sent));
+
+        let before = fs.changes();
+        let again = attempt(&fs, usize::MAX, &mut Wire::default()).unwrap().unwrap();
+        prop_assert!(again.was_equal());
+        prop_assert_eq!(fs.changes(), before);
+    }
+
+    #[test]
+    fn a_cut_and_a_crash_are_gone_on_from(
+        kinds in (kind(), kind()), a in writes(), b in writes(), frames in 1..60usize, cut in 0..120u64, seed: u64,
+    ) {
+        let fs = PowerFs::new();
+        make(&*fs, "/a", kinds.0, &a);
+        make(&*fs, "/b", kinds.1, &b);
+        fs.settle();
+        let want = content(&*fs, "/a");
+        let needed = oracle(&want, &content(&*fs, "/b"), |_| true).1;
+        let mut wire = Wire::default();
+        fs.fail_after(cut);
+        let _ = attempt(&fs, frames, &mut wire);
+        fs.crash(seed);
+        wire.frames = 0;
+        prop_assert!(attempt(&fs, usize::MAX, &mut wire).unwrap().is_some());
+        prop_assert!(content(&*fs, "/b") == want);
+        // What is asked for and not answered in whole comes on top of the interval.
+        prop_assert!(wire.sent <= 2 * needed + INTERVAL);
+    }
+
+    #[test]
+    fn any_bytes_are_a_frame_or_garbage(bytes: Vec<u8>, kind in 0..9u8) {
+        let _ = Frame::decode(&bytes);
+        let _ = Frame::decode(&[&[kind], &bytes[..]].concat());
+    }
+
+    /// Frames that a peer made up are refused or harmless: no panic, nothing outside of what was asked for.
+    #[test]
+    fn made_up_frames_do_no_harm(a in writes(), made_up in proptest::collection::vec(frame(), 1..6), at in 0..8usize) {
+        let fs = PowerFs::new();
+        make(&*fs, "/a", Kind::Raw, &a);
+        make(&*fs, "/b", Kind::Raw, &vec![(0, 900, 7)]);
+        let source = open_in(&*fs, Path::new("/a"), &OpenOptions::read_only()).unwrap();
+        let mut image = open_in(&*fs, Path::new("/b"), &session()).unwrap();
+        for to_source in [true, false] {
+            let mut end = open_target(&fs, &mut *image);
+            let mut other = SourceEnd::new(&*source, None, KEY, [1; 32]);
+            let _ = carry(&mut other, &mut end, at, &mut Wire::default());
+            for frame in &made_up {
+                let victim: &mut dyn End = if to_source { &mut other } else { &mut end };
+                if victim.handle(frame.clone()).is_err() {
+                    break;
+                }
+                for _ in 0..100 {
+                    let Ok(Some(_)) = victim.next() else { break };
+                }
+            }
+        }
+        drop(image);
+        prop_assert_eq!(content(&*fs, "/b").len() as u64, SIZE);
+    }
+}
+
+fn frame() -> impl Strategy<Value = Frame> {
+    let number = || prop_oneof![Just(0u64), 0..SIZE, Just(1 << 20), Just(2 << 20), Just(SIZE), any::<u64>()];
+    let small = || prop_oneof![0..40u32, Just(512), any::<u32>()];
+    let runs = || proptest::collection::vec((small(), small()), 0..3);
+    let spans = || proptest::collection::vec((0..200u64, 0..200u64), 0..3);
+    prop_oneof![
+        (0..3u32, number()).prop_map(|(version, size)| Frame::Open { version, size, generation: [1; 32] }),
+        number().prop_map(|done_to| Frame::Begin { done_to }),
+        number().prop_map(|from| Frame::WantMap { from }),
+        (number(), number(), spans(), spans()).prop_map(|(from, to, candidates, held)| Frame::Map {
+            from,
+            to,
+            candidates,
+            held
+        }),
+        (number(), small(), small(), 0..4usize).prop_map(|(start, len, holds, digests)| Frame::Ask {
+            start,
+            len,
+            holds,
+            digests: vec![[0; 16]; digests]
+        }),
+        (number(), small()).prop_map(|(start, blocks)| Frame::Refine { start, blocks }),
+        (number(), 0..40usize)
+            .prop_map(|(start, cells)| Frame::Cells { start, digests: vec![[0; 16]; cells] }),
+        (number(), runs(), runs(), any::<bool>(), 0..3usize).prop_map(
+            |(start, zero, write, packed, cells)| {
+                Frame::Answer(Answer {
+                    start,
+                    compared: 0,
+                    zero,
+                    write,
+                    packed,
+                    content: vec![3; cells * 4096],
+                })
+            }
+        ),
+    ]
+}
+
+#[test]
+fn little_goes_over_the_wire() {
+    // Nothing compressible: 9 MiB of noise, and 1 block of 100 changed.
+    let fs = PowerFs::new();
+    let noise = |seed: u64| {
+        let mut out = vec![0; SIZE as usize];
+        blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut out);
+        out
+    };
+    for path in ["/a", "/b"] {
+        make(&*fs, path, Kind::Raw, &Vec::new());
+        fs.open(Path::new(path), true).unwrap().write_at(0, &noise(1)).unwrap();
+    }
+    let file = fs.open(Path::new("/a"), true).unwrap();
+    file.write_at(50 * 65_536, &noise(2)[..65_536]).unwrap();
+    let mut whole = Wire::default();
+    let done = attempt(&fs, usize::MAX, &mut whole).unwrap().unwrap();
+    assert_eq!(done.sent_bytes, 65_536);
+    // Framing and digests of the transport are in it; 400 bytes open and close a session.
+    assert!(whole.bytes <= 65_536 * 102 / 100 + SIZE * 3 / 10_000 + 400, "{}", whole.bytes);
+
+    // 4 KiB written here and there: at most a quarter of whole blocks.
+    for block in [3u64, 30, 60, 90] {
+        file.write_at(block * 65_536 + 8192, &noise(3)[..4096]).unwrap();
+    }
+    let mut parts = Wire::default();
+    attempt(&fs, usize::MAX, &mut parts).unwrap().unwrap();
+    assert!(parts.bytes <= 4 * 65_536 / 4, "{}", parts.bytes);
+    assert!(content(&*fs, "/a") == content(&*fs, "/b"));
+}
