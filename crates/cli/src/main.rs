@@ -7,6 +7,7 @@
 #![allow(clippy::print_stderr)]
 
 mod check;
+mod disk;
 mod explain;
 mod input;
 mod out;
@@ -33,6 +34,8 @@ enum Command {
     Check(check::Arguments),
     /// What leads to a state, what leads away, what every operation answers there; or a rule, a method, a cmdlet
     Explain(explain::Arguments),
+    /// Look at, make, compare and change virtual disk images: VHDX, VHD, raw; and dump change logs
+    Disk(disk::Arguments),
     /// Make one disk image equal to another, in place: only what differs is written
     Resync(resync::Arguments),
 }
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),
+        Command::Disk(arguments) => disk::disk(&arguments),
         Command::Resync(arguments) => resync::resync(&arguments),
     };
     ExitCode::from(exit as u8)

@@ -77,6 +77,20 @@ pub fn copy_sparse_in(
     dst: &Path,
     options: &CopyOptions,
 ) -> Result<(), Error> {
+    copy_sparse_observed(fs, src, dst, options, &mut |_| ())
+}
+
+/// [`copy_sparse_in`], telling how far on the disk it has come: for a progress display.
+///
+/// # Errors
+/// As [`copy_sparse`].
+pub fn copy_sparse_observed(
+    fs: &dyn FileSystem,
+    src: &Path,
+    dst: &Path,
+    options: &CopyOptions,
+    reached: &mut dyn FnMut(u64),
+) -> Result<(), Error> {
     let source = open_in(fs, src, &OpenOptions::read_only())?;
     let partial = partial_name(dst);
     let target = options.target.size(source.size()).logical_sector(source.logical_sector());
@@ -86,7 +100,7 @@ pub fn copy_sparse_in(
         }
         _ => error,
     })?;
-    let done = fill(&*source, copy).and_then(|()| {
+    let done = fill(&*source, copy, reached).and_then(|()| {
         fs.rename(&partial, dst).map_err(|error| Error::io("finished copy", error).in_file(dst))
     });
     if done.is_err() {
@@ -96,8 +110,12 @@ pub fn copy_sparse_in(
     done
 }
 
-fn fill(source: &dyn Image, mut copy: Box<dyn Image>) -> Result<(), Error> {
-    for_each_filled(source, CELL, |range, content| copy.write_at(range.start, content))?;
+fn fill(source: &dyn Image, mut copy: Box<dyn Image>, reached: &mut dyn FnMut(u64)) -> Result<(), Error> {
+    for_each_filled(source, CELL, |range, content| {
+        copy.write_at(range.start, content)?;
+        reached(range.end);
+        Ok(())
+    })?;
     copy.close()
 }
 

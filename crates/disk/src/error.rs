@@ -94,6 +94,12 @@ impl Error {
         }
     }
 
+    /// A failed operation of the host on a file that the caller handles itself.
+    #[must_use]
+    pub fn from_host(structure: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::io(structure, source).in_file(path)
+    }
+
     /// Where in the file (or on the virtual disk, for ranges).
     pub(crate) fn at(mut self, offset: u64) -> Self {
         self.0.offset = Some(offset);

@@ -162,6 +162,15 @@ pub trait Image: Send + Sync {
     /// `Io` from the files.
     fn details(&self) -> Result<crate::Details, Error>;
 
+    /// Mends what [`crate::Details::weak`] names. The content stays what it is, and so do children. A log was
+    /// replayed when the image was opened for writing.
+    ///
+    /// # Errors
+    /// `ReadOnly`, or `Io` and `NoSpace` from the files.
+    fn repair(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Flushes and leaves the file clean, with no log to replay.
     ///
     /// # Errors

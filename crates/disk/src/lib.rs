@@ -46,6 +46,7 @@ compile_error!("images are larger than a 32-bit address space");
 mod bytes;
 mod cells;
 mod chain;
+mod compare;
 mod copy;
 mod details;
 mod error;
@@ -61,7 +62,8 @@ mod vhdx;
 
 pub use cells::present_cells;
 pub use chain::{children_among, children_among_in, flatten, flatten_in, merge, merge_in};
-pub use copy::{CopyOptions, copy_sparse, copy_sparse_in};
+pub use compare::{Comparison, compare};
+pub use copy::{CopyOptions, copy_sparse, copy_sparse_in, copy_sparse_observed};
 pub use details::{Details, Kind};
 pub use error::{Error, ErrorKind};
 pub use image::{Extent, ExtentKind, Format, Image, Trim};

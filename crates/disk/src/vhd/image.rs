@@ -444,6 +444,11 @@ impl Image for VhdImage {
         })
     }
 
+    fn repair(&mut self) -> Result<(), Error> {
+        self.begin()?;
+        self.sync()
+    }
+
     fn close(mut self: Box<Self>) -> Result<(), Error> {
         self.sync()
     }

@@ -438,9 +438,13 @@ impl Image for VhdxImage {
             geometry: None,
             creator: None,
             log_to_replay: !header.log_guid.is_nil() && self.session.is_none(),
-            weak: Vec::new(),
+            weak: self.weak_points()?,
             parent: self.parent.as_ref().map(|parent| parent.details().map(Box::new)).transpose()?,
         })
+    }
+
+    fn repair(&mut self) -> Result<(), Error> {
+        self.mend()
     }
 
     fn close(mut self: Box<Self>) -> Result<(), Error> {

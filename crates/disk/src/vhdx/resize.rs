@@ -7,6 +7,7 @@ use std::path::Path;
 use uuid::Uuid;
 
 use super::bat::{Entry, Geometry, PAGE, State};
+use super::header::Header;
 use super::image::VhdxImage;
 use super::locator::Locator;
 use super::log::BATCH;
@@ -61,6 +62,49 @@ impl VhdxImage {
         let pages = self.pages_with(&changes)?;
         self.commit_together(&pages)?;
         self.metadata.parent = Some(locator);
+        Ok(())
+    }
+
+    /// The contents of both region tables.
+    fn region_tables(&self) -> Result<[Vec<u8>; 2], Error> {
+        let mut tables = [vec![0; to_usize(region::LEN)], vec![0; to_usize(region::LEN)]];
+        for (table, at) in tables.iter_mut().zip(region::OFFSETS) {
+            self.file.read_at(at, table).map_err(|error| self.fail("region table", at, error))?;
+        }
+        Ok(tables)
+    }
+
+    /// What is damaged though the file can be read.
+    pub(super) fn weak_points(&self) -> Result<Vec<String>, Error> {
+        let mut weak = Vec::new();
+        for (number, at) in (1..).zip(super::header::OFFSETS) {
+            let mut buf = vec![0; to_usize(super::header::LEN)];
+            self.file.read_at(at, &mut buf).map_err(|error| self.fail("VHDX header", at, error))?;
+            if Header::decode(&buf).is_none() {
+                weak.push(format!("header {number} at offset {at} has no valid signature and checksum"));
+            }
+        }
+        let [first, second] = self.region_tables()?;
+        if first != second {
+            weak.push("the two region tables differ".to_owned());
+        }
+        Ok(weak)
+    }
+
+    /// Writes both headers anew, and a region table that differs from the one that counts.
+    pub(super) fn mend(&mut self) -> Result<(), Error> {
+        if self.weak_points()?.is_empty() {
+            return Ok(());
+        }
+        self.begin_as(false)?;
+        self.commit()?;
+        let [first, second] = self.region_tables()?;
+        if first != second {
+            let bat = Regions::read(&*self.file)?.bat;
+            let table = region::with_bat(&*self.file, bat.offset, bat.length)?;
+            let pages = self.pages_with(&region::OFFSETS.map(|at| (at, table.clone())))?;
+            self.commit_together(&pages)?;
+        }
         Ok(())
     }
 
