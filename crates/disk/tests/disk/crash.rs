@@ -17,7 +17,7 @@ pub const SIZE: u64 = 6 * MIB + 1024;
 const SECTOR: u64 = 512;
 
 #[derive(Clone)]
-enum Op {
+pub enum Op {
     Write(u64, Vec<u8>),
     SetLen(u64),
     Punch(u64, u64),
@@ -25,9 +25,9 @@ enum Op {
 }
 
 /// A file that records what is done to it.
-struct Recorder {
-    now: MemFile,
-    ops: Mutex<Vec<Op>>,
+pub struct Recorder {
+    pub now: MemFile,
+    pub ops: Mutex<Vec<Op>>,
 }
 
 impl Recorder {
@@ -221,7 +221,7 @@ fn work(fs: &MemFs, path: &str, model: &mut Model, rng: &mut Rng, steps: &[Step]
     Run { before, ops, models }
 }
 
-fn copy_of(file: &dyn BlockFile) -> MemFile {
+pub fn copy_of(file: &dyn BlockFile) -> MemFile {
     let copy = MemFile::new();
     let len = file.len().unwrap();
     copy.set_len(len).unwrap();
@@ -234,7 +234,7 @@ fn copy_of(file: &dyn BlockFile) -> MemFile {
 }
 
 /// Does an operation, or of a write only the sectors that `keep` says.
-fn apply(file: &MemFile, op: &Op, mut keep: impl FnMut() -> bool) {
+pub fn apply(file: &MemFile, op: &Op, mut keep: impl FnMut() -> bool) {
     match op {
         Op::Write(offset, data) => {
             for (n, sector) in data.chunks(512).enumerate() {

@@ -6,6 +6,7 @@ mod change;
 mod crash;
 mod damage;
 mod faults;
+mod history;
 mod hrl;
 mod log;
 mod model;
