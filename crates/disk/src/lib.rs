@@ -37,6 +37,9 @@
 //! # }
 //! ```
 //!
+//! Opening and reading a file allocates at most its own length at a time, or 32 MiB where that is more,
+//! whatever the file claims: lengths are held against the file before anything is read by them.
+//!
 //! Sources: MS-VHDX (Virtual Hard Disk v2 file format), MS-HRL (Hyper-V Replica Log file format), Virtual
 //! Hard Disk Image Format Specification 1.0.
 

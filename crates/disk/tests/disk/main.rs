@@ -3,6 +3,7 @@
 
 mod chain;
 mod change;
+mod corpus;
 mod crash;
 mod damage;
 mod faults;

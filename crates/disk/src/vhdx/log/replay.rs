@@ -55,6 +55,15 @@ impl Sequence {
     /// counts when the tail of its last entry lies within it, and of those that count the one with the
     /// highest last number is active.
     pub(crate) fn find(file: &dyn BlockFile, offset: u64, len: u64, log_guid: Uuid) -> Result<Self, Error> {
+        // Before anything of the length that an entry claims is read into memory.
+        let file_len = file.len().map_err(|error| Error::io("file", error))?;
+        if offset.checked_add(len).is_none_or(|end| end > file_len) {
+            return Err(Error::new(ErrorKind::Truncated, "log")
+                .at(offset)
+                .found(format!("{len} bytes in a file of {file_len}"))
+                .requires("every object to lie within the file (MS-VHDX 2.1)")
+                .remedy("restore the file from a complete copy"));
+        }
         let ring = Ring { file, offset, len };
         let mut heads = BTreeMap::new();
         for at in (0..len).step_by(to_usize(SECTOR)) {
