@@ -28,6 +28,7 @@ mod message;
 pub mod runs;
 mod source;
 mod target;
+pub mod throttle;
 pub mod wire;
 
 pub use blocks::{BLOCK_CELLS, Blocks, BlocksMut, Digest, Position, REGION_CELLS};
