@@ -51,6 +51,10 @@ struct Pair {
     /// Where progress is kept for going on after an interruption [default: TARGET.hvrsim-resync]
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
+    /// Write, or send, no more than this in any second, for instance 20MiB/s or 100Mbit/s; at least 64KiB/s. What
+    /// another machine sends is limited there, by `serve --rate`
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    rate: Option<u64>,
     /// The key that both machines know, at least 16 bytes; needed with tcp://. The session is authenticated, not
     /// encrypted
     #[arg(long, value_name = "FILE")]
@@ -78,6 +82,14 @@ fn place(text: &str) -> Result<Place, String> {
         }
         _ => Err("expected tcp://HOST:PORT/NAME, for instance tcp://hv2:7800/web01".to_owned()),
     }
+}
+
+/// Slower than this a single cell would be too much for a second's sixteenth.
+const SLOWEST: u64 = 64 << 10;
+
+fn rate(text: &str) -> Result<u64, String> {
+    let hvrsim_types::size::Rate(rate) = hvrsim_types::size::Rate::parse(text)?;
+    if rate >= SLOWEST { Ok(rate) } else { Err("at least 64KiB/s".to_owned()) }
 }
 
 /// Why a command ends without having done its work.

@@ -87,3 +87,15 @@ fn wrong_input_is_told_and_nothing_is_written() {
     }
     assert!(content(&target).iter().all(|byte| *byte == 0));
 }
+
+#[test]
+fn a_rate_limits_what_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = image(&folder.path().join("a.raw"), false, &[(0, 1, 1 << 20)]);
+    let target = image(&folder.path().join("b.raw"), false, &[]);
+    let begun = std::time::Instant::now();
+    json(&resync(&[&source, &target], &["--json", "--rate", "1MiB/s"]));
+    assert!(begun.elapsed() >= std::time::Duration::from_millis(950), "{:?}", begun.elapsed());
+    assert!(content(&source) == content(&target));
+    assert_eq!(resync(&[&source, &target], &["--rate", "1KiB/s"]).status.code(), Some(2));
+}

@@ -4,12 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use hvrsim_resync::throttle::Throttle;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::{Error, LONGEST_FRAME};
 
 const TAG: usize = 16;
+/// Bytes that have to move within the time for silence: a frame may take longer on a slow way.
+const STEP: usize = 16 << 10;
 
 /// Bytes on the wire in both directions, everything included.
 #[derive(Clone, Debug, Default)]
@@ -46,9 +49,28 @@ pub(crate) struct Reader<S> {
 
 pub(crate) struct Writer<S> {
     half: WriteHalf<S>,
+    limit: Option<Limit>,
     order: Order,
     silence: Duration,
     traffic: Traffic,
+}
+
+/// A throttle on the runtime's clock.
+struct Limit {
+    throttle: Throttle,
+    since: Instant,
+}
+
+impl Limit {
+    fn burst(&self) -> usize {
+        usize::try_from(self.throttle.burst()).unwrap_or(usize::MAX)
+    }
+
+    async fn wait(&mut self, bytes: usize) {
+        let now = u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let at = self.throttle.take(now, bytes as u64);
+        sleep_until(self.since + Duration::from_nanos(at)).await;
+    }
 }
 
 /// The key of a direction, and which frame is next.
@@ -74,10 +96,21 @@ impl<S: AsyncRead + AsyncWrite> Channel<S> {
         let order = |key| Order { key, next: 0 };
         Self {
             reader: Reader { half: read, order: order(keys.incoming), silence, traffic: traffic.clone() },
-            writer: Writer { half: write, order: order(keys.outgoing), silence, traffic: traffic.clone() },
+            writer: Writer {
+                half: write,
+                limit: None,
+                order: order(keys.outgoing),
+                silence,
+                traffic: traffic.clone(),
+            },
             digest_key: keys.digest,
             traffic,
         }
+    }
+
+    /// From now on no second sees more bytes than this from this side.
+    pub fn limit(&mut self, bytes_per_second: u64) {
+        self.writer.limit(bytes_per_second);
     }
 }
 
@@ -92,30 +125,34 @@ impl<S: AsyncRead> Reader<S> {
     /// The next frame; none when the other end closed between two frames. An empty one is a sign of life.
     pub(crate) async fn read(&mut self) -> Result<Option<Vec<u8>>, Error> {
         let silence = self.silence;
-        let frame = timeout(silence, self.frame()).await.map_err(|_| Error::Silent(silence))??;
-        Ok(frame)
-    }
-
-    async fn frame(&mut self) -> Result<Option<Vec<u8>>, Error> {
         let mut len = [0; 4];
-        if self.half.read(&mut len[..1]).await? == 0 {
+        let first = timeout(silence, self.half.read(&mut len[..1])).await;
+        if first.map_err(|_| Error::Silent(silence))?? == 0 {
             return Ok(None);
         }
-        self.half.read_exact(&mut len[1..]).await?;
+        self.fill(&mut len[1..]).await?;
         let announced = u32::from_le_bytes(len);
         let len = usize::try_from(announced).unwrap_or(usize::MAX);
         if len > LONGEST_FRAME {
             return Err(Error::TooLong(announced));
         }
         let mut body = vec![0; len];
-        self.half.read_exact(&mut body).await?;
+        self.fill(&mut body).await?;
         let mut tag = [0; TAG];
-        self.half.read_exact(&mut tag).await?;
+        self.fill(&mut tag).await?;
         self.traffic.add(4 + len + TAG);
         let expected = self.order.tag(&body);
         // Without an early end, so that time tells nothing.
         let differ = tag.iter().zip(&expected).fold(0, |differ, (a, b)| differ | (a ^ b));
         if differ == 0 { Ok(Some(body)) } else { Err(Error::Forged) }
+    }
+
+    async fn fill(&mut self, buffer: &mut [u8]) -> Result<(), Error> {
+        let silence = self.silence;
+        for part in buffer.chunks_mut(STEP) {
+            timeout(silence, self.half.read_exact(part)).await.map_err(|_| Error::Silent(silence))??;
+        }
+        Ok(())
     }
 }
 
@@ -125,14 +162,27 @@ impl<S: AsyncWrite> Writer<S> {
         let len = len.ok_or(Error::TooLong(u32::MAX))?;
         let tag = self.order.tag(body);
         let silence = self.silence;
-        let all = async {
-            self.half.write_all(&len.to_le_bytes()).await?;
-            self.half.write_all(body).await?;
-            self.half.write_all(&tag).await?;
-            self.half.flush().await
-        };
-        timeout(silence, all).await.map_err(|_| Error::Silent(silence))??;
+        for part in [&len.to_le_bytes()[..], body, &tag] {
+            self.part(part, silence).await?;
+        }
+        timeout(silence, self.half.flush()).await.map_err(|_| Error::Silent(silence))??;
         self.traffic.add(4 + body.len() + TAG);
+        Ok(())
+    }
+
+    /// From now on no second sees more bytes than this.
+    pub(crate) fn limit(&mut self, bytes_per_second: u64) {
+        self.limit = Some(Limit { throttle: Throttle::new(bytes_per_second), since: Instant::now() });
+    }
+
+    async fn part(&mut self, bytes: &[u8], silence: Duration) -> Result<(), Error> {
+        let at_once = self.limit.as_ref().map_or(STEP, |limit| limit.burst().min(STEP));
+        for bytes in bytes.chunks(at_once) {
+            if let Some(limit) = &mut self.limit {
+                limit.wait(bytes.len()).await;
+            }
+            timeout(silence, self.half.write_all(bytes)).await.map_err(|_| Error::Silent(silence))??;
+        }
         Ok(())
     }
 

@@ -62,6 +62,17 @@ async fn a_server_that_does_not_know_the_key_is_left() {
     assert!(matches!(left, Err(Error::Key)));
 }
 
+#[test]
+fn a_limit_holds() {
+    let begun = std::time::Instant::now();
+    let (client, served, equal) = push_at(Some(4 << 20), |_, _| {});
+    client.unwrap();
+    served.unwrap();
+    assert!(equal);
+    // 2.4 MB that do not compress, at 4 MiB a second; a burst goes at once.
+    assert!(begun.elapsed() >= Duration::from_millis(450), "{:?}", begun.elapsed());
+}
+
 /// A server on a real socket; what its sessions come to.
 async fn server(
     text: &str,
@@ -129,6 +140,13 @@ async fn between(
 fn push(
     change: impl FnMut(usize, &mut Vec<u8>) + Send + 'static,
 ) -> (Result<(), Error>, Result<(), Error>, bool) {
+    push_at(None, change)
+}
+
+fn push_at(
+    rate: Option<u64>,
+    change: impl FnMut(usize, &mut Vec<u8>) + Send + 'static,
+) -> (Result<(), Error>, Result<(), Error>, bool) {
     let runtime = runtime().unwrap();
     let handle = runtime.handle().clone();
     let (address, mut sessions) = handle.block_on(server("the key of both sides", Limits::default()));
@@ -138,9 +156,12 @@ fn push(
         let handle = handle.clone();
         move || {
             let stream = handle.block_on(TcpStream::connect(through)).unwrap();
-            let (channel, size) =
+            let (mut channel, size) =
                 handle.block_on(request(stream, &key("the key of both sides"), &wanted(), SHORT))?;
             assert_eq!(size, 64 << 20);
+            if let Some(rate) = rate {
+                channel.limit(rate);
+            }
             let mut end = SourceEnd::new(&*source, None, channel.digest_key, [0; 32]);
             drive(&handle, channel, &mut end, SHORT)
         }

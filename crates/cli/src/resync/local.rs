@@ -44,7 +44,7 @@ pub(super) fn run(arguments: &Pair, source_path: &Path, target_path: &Path) -> R
         dry_run: arguments.dry_run,
         checkpoint: kept,
     };
-    let watch = Screen::new(source.size(), arguments.quiet || arguments.json);
+    let watch = Screen::new(source.size(), arguments.quiet || arguments.json, arguments.rate);
     let outcome = compare(&*source, &mut *target, options, &watch)?;
     target.close().map_err(|error| images::refused(&error))?;
     watch.end();

@@ -23,7 +23,10 @@ pub(super) fn push(pair: &Pair, source: &Path, address: &str, name: &str) -> Res
     let generation = images::generation(source, pair.bitmap.as_deref())
         .map_err(|error| Failure::environment(format!("{}: {error}", source.display())))?;
     let runtime = runtime().map_err(|error| Failure::environment(error.to_string()))?;
-    let (channel, size) = connect(&runtime, pair, address, name, Direction::Push)?;
+    let (mut channel, size) = connect(&runtime, pair, address, name, Direction::Push)?;
+    if let Some(rate) = pair.rate {
+        channel.limit(rate);
+    }
     let here = source.display().to_string();
     images::refuse_sizes((&here, image.size()), (name, size))?;
     let traffic = channel.traffic.clone();
@@ -36,6 +39,9 @@ pub(super) fn pull(pair: &Pair, target: &Path, address: &str, name: &str) -> Res
     refuse_local_options(pair)?;
     if pair.bitmap.is_some() {
         return Err(Failure::input("--bitmap is for the side of the source"));
+    }
+    if pair.rate.is_some() {
+        return Err(Failure::input("what the other machine sends is limited there, by `serve --rate`"));
     }
     let begun = Instant::now();
     let mut image = images::open(target, true)?;
@@ -120,7 +126,7 @@ struct Shown<E> {
 
 impl<E: End> Shown<E> {
     fn new(pair: &Pair, size: u64, end: E) -> Self {
-        Self { end, screen: Screen::new(size, pair.quiet || pair.json) }
+        Self { end, screen: Screen::new(size, pair.quiet || pair.json, None) }
     }
 
     fn look(&self, frame: &Frame) {

@@ -26,6 +26,9 @@ pub(super) struct Arguments {
     /// The key that both machines know, at least 16 bytes
     #[arg(long, value_name = "FILE")]
     key_file: PathBuf,
+    /// Send no more than this in any second, for instance 20MiB/s or 100Mbit/s; at least 64KiB/s
+    #[arg(long, value_name = "RATE", value_parser = super::rate)]
+    rate: Option<u64>,
     /// End after one session
     #[arg(long)]
     once: bool,
@@ -89,7 +92,7 @@ fn serve(arguments: &Arguments, runtime: &Runtime, session: Session) -> Result<(
             Err(Failure::environment(why))
         }
         Ok((path, image)) if push => receive(runtime, session, &name, path, image),
-        Ok((path, image)) => send(runtime, session, &name, path, &*image),
+        Ok((path, image)) => send(runtime, session, (&name, path), &*image, arguments.rate),
     }
 }
 
@@ -119,12 +122,15 @@ fn receive(
 fn send(
     runtime: &Runtime,
     session: Session,
-    name: &str,
-    path: &Path,
+    (name, path): (&str, &Path),
     image: &dyn hvrsim_disk::Image,
+    rate: Option<u64>,
 ) -> Result<(), Failure> {
     let generation = images::generation(path, None).map_err(|e| Failure::environment(e.to_string()))?;
-    let channel = runtime.block_on(session.accept(image.size())).map_err(|error| failed(&error))?;
+    let mut channel = runtime.block_on(session.accept(image.size())).map_err(|error| failed(&error))?;
+    if let Some(rate) = rate {
+        channel.limit(rate);
+    }
     let mut end = SourceEnd::new(image, None, channel.digest_key, generation);
     drive(runtime.handle(), channel, &mut end, Limits::default()).map_err(|error| failed(&error))?;
     out(format_args!("{name}: {} sent\n", show::bytes(end.sent_bytes())));

@@ -1,16 +1,22 @@
 //! What `resync` shows: a progress bar on a terminal, and the summary.
 
 use std::io::IsTerminal;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use hvrsim_resync::direct::{Summary, Watch};
+use hvrsim_resync::throttle::Throttle;
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::Pair;
 use crate::out::out;
+
+/// Bytes of a cell, below which writes are not cut.
+const CELL_BYTES: usize = 4096;
+/// The longest write without a limit.
+const LONGEST_WRITE: usize = 256 << 10;
 
 /// A progress bar over the disk, with rate and remaining time.
 struct Bar(ProgressBar);
@@ -44,10 +50,12 @@ impl Bar {
 pub(super) struct Screen {
     bar: Option<Bar>,
     stop: Arc<AtomicBool>,
+    begun: Instant,
+    limit: Option<Mutex<Throttle>>,
 }
 
 impl Screen {
-    pub(super) fn new(size: u64, quiet: bool) -> Self {
+    pub(super) fn new(size: u64, quiet: bool, rate: Option<u64>) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&stop);
         // A second Ctrl-C does not wait. Without a handler Ctrl-C ends the program at once, which is safe, too.
@@ -56,7 +64,8 @@ impl Screen {
                 std::process::exit(i32::from(crate::Exit::Environment as u8));
             }
         });
-        Self { bar: (!quiet).then(|| Bar::new(size)).flatten(), stop }
+        let limit = rate.map(|rate| Mutex::new(Throttle::new(rate)));
+        Self { bar: (!quiet).then(|| Bar::new(size)).flatten(), stop, begun: Instant::now(), limit }
     }
 
     pub(super) fn end(&self) {
@@ -71,6 +80,20 @@ impl Watch for Screen {
         if let Some(bar) = &self.bar {
             bar.at(done_to, summary);
         }
+    }
+
+    fn pace(&self, bytes: u64) {
+        let Some(limit) = &self.limit else { return };
+        let now = |begun: Instant| u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let at = limit.lock().unwrap_or_else(PoisonError::into_inner).take(now(self.begun), bytes);
+        std::thread::sleep(Duration::from_nanos(at.saturating_sub(now(self.begun))));
+    }
+
+    fn at_once(&self) -> usize {
+        let Some(limit) = &self.limit else { return LONGEST_WRITE };
+        let burst = limit.lock().unwrap_or_else(PoisonError::into_inner).burst();
+        let cells = usize::try_from(burst).map_or(LONGEST_WRITE, |burst| burst / CELL_BYTES * CELL_BYTES);
+        cells.clamp(CELL_BYTES, LONGEST_WRITE)
     }
 
     fn stop(&self) -> bool {

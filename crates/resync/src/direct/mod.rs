@@ -104,6 +104,10 @@ pub trait Watch: Sync {
     fn progress(&self, _done_to: u64, _summary: &Summary) {}
     /// So many bytes are about to be written; returning late makes the work slower.
     fn pace(&self, _bytes: u64) {}
+    /// The most bytes that [`Watch::pace`] is to be told of at once: whole cells.
+    fn at_once(&self) -> usize {
+        BUFFER
+    }
     /// Whether to stop at the next piece.
     fn stop(&self) -> bool {
         false
@@ -302,14 +306,17 @@ impl<'a, W: Watch> Direct<'a, W> {
             return Ok(());
         }
         summary.written_bytes += written;
-        self.watch.pace(written);
-        let mut target = self.target_mut();
         for run in &found.write {
-            target.write_at(at + run.start as u64, &source[run.clone()]).map_err(Error::Target)?;
+            let mut at = at + run.start as u64;
+            for part in source[run.clone()].chunks(self.watch.at_once()) {
+                self.watch.pace(part.len() as u64);
+                self.target_mut().write_at(at, part).map_err(Error::Target)?;
+                at += part.len() as u64;
+            }
         }
         for run in &found.zero {
             let len = (run.end - run.start) as u64;
-            target.zero_at(at + run.start as u64, len).map_err(Error::Target)?;
+            self.target_mut().zero_at(at + run.start as u64, len).map_err(Error::Target)?;
         }
         Ok(())
     }
