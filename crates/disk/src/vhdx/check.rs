@@ -2,11 +2,13 @@
 //! fit.
 
 use std::fmt;
+use std::ops::Range;
 
 use super::bat::{BITMAP_BLOCK, Bat, Entry, Geometry, Slot, State};
 use super::header::Header;
 use super::metadata::Metadata;
 use super::region::{self, Regions};
+use super::space::Space;
 use crate::bytes::MIB;
 use crate::error::{Error, ErrorKind};
 
@@ -36,6 +38,15 @@ impl fmt::Display for Owner {
     }
 }
 
+impl From<Slot> for Owner {
+    fn from(slot: Slot) -> Self {
+        match slot {
+            Slot::Payload(block) => Self::Payload(block),
+            Slot::Bitmap(chunk) => Self::Bitmap(chunk),
+        }
+    }
+}
+
 type Used = (u64, u64, Owner);
 
 /// Checks where log and regions stand; to be done before anything in them is read.
@@ -44,53 +55,100 @@ pub(crate) fn regions(header: &Header, regions: &Regions, file_len: u64) -> Resu
     for (offset, len, owner) in &used {
         inside(*offset, *len, file_len, *owner)?;
     }
-    disjoint(used).map(drop)
+    disjoint(used)
 }
 
-/// Checks every entry of the BAT and returns all used ranges of the file (offset, length).
+/// Checks every entry of the BAT, in one pass that keeps nothing of it, and returns what is used of the file.
 pub(crate) fn blocks(
     header: &Header,
     all: &Regions,
     metadata: &Metadata,
     geometry: &Geometry,
-    bat: &Bat,
+    bat: &mut Bat,
     file_len: u64,
-) -> Result<Vec<(u64, u64)>, Error> {
-    let mut used = fixed_objects(header, all);
-    let mut anchors = Vec::new();
-    for (index, entry) in bat.filled() {
+) -> Result<Space, Error> {
+    let has_parent = metadata.parent.is_some();
+    let mut space = Space::new(file_len);
+    for (offset, len, _) in fixed_objects(header, all) {
+        space.claim(offset, len);
+    }
+    // A partially present block whose chunk's sector bitmap, which follows, was not seen yet.
+    let mut waiting: Option<(u64, Fault)> = None;
+    bat.survey(|bat, index, entry| {
         let slot = geometry.slot(index);
         if matches!(slot, Slot::Payload(block) if block >= geometry.payload_blocks) {
-            continue;
+            return Ok(());
         }
         let fault = Fault { at: bat.file_offset(index), slot, entry };
-        let state = fault.state(metadata.parent.is_some())?;
-        match (slot, state) {
-            (Slot::Bitmap(chunk), State::Full) => {
-                let owner = Owner::Bitmap(chunk);
-                inside(entry.offset(), BITMAP_BLOCK, file_len, owner)?;
-                used.push((entry.offset(), BITMAP_BLOCK, owner));
+        let state = fault.state(has_parent)?;
+        let chunk = match slot {
+            Slot::Payload(block) => block / geometry.chunk_ratio,
+            Slot::Bitmap(chunk) => chunk,
+        };
+        if let Some((_, before)) = waiting.take_if(|(of, _)| *of != chunk) {
+            return Err(before.without_bitmap());
+        }
+        let (needed, len) = match (slot, state) {
+            (Slot::Bitmap(_), State::Full) => {
+                waiting = None;
+                (BITMAP_BLOCK, BITMAP_BLOCK)
             }
             (Slot::Payload(block), State::Full | State::Partial) => {
-                let bitmap = bat.get(geometry.bitmap_index(block / geometry.chunk_ratio));
-                if state == State::Partial && bitmap.state() != Some(State::Full) {
-                    return Err(fault.corrupt("a sector bitmap block that is present (MS-VHDX 2.5.1.1)"));
+                if state == State::Partial {
+                    waiting.get_or_insert((chunk, fault));
                 }
                 // Some writers end a fixed file with the disk's last byte instead of the last block's.
-                let needed = geometry.block_size.min(metadata.size - block * geometry.block_size);
-                inside(entry.offset(), needed, file_len, Owner::Payload(block))?;
-                used.push((entry.offset(), geometry.block_size, Owner::Payload(block)));
+                (geometry.block_size.min(metadata.size - block * geometry.block_size), geometry.block_size)
             }
-            _ if entry.offset() != 0 && entry.offset() < file_len => {
-                // A soft anchor: nothing is read from there, but nothing else is put there either.
-                anchors.push((entry.offset(), geometry.block_size));
+            _ => {
+                if entry.offset() != 0 && entry.offset() < file_len {
+                    space.anchor(entry.offset(), geometry.block_size);
+                }
+                return Ok(());
             }
-            _ => {}
+        };
+        let (offset, owner) = (entry.offset(), Owner::from(slot));
+        inside(offset, needed, file_len, owner)?;
+        if space.claim(offset, len) {
+            let other = holder(header, all, geometry, bat, offset..offset.saturating_add(len))?;
+            return Err(overlap(owner, offset, other));
         }
-    }
-    let mut ranges = disjoint(used)?;
-    ranges.append(&mut anchors);
-    Ok(ranges)
+        Ok(())
+    })?;
+    waiting.map_or(Ok(space), |(_, before)| Err(before.without_bitmap()))
+}
+
+/// The first owner of any of a range: what stands there apart from the BAT, else the first entry that names
+/// it.
+fn holder(
+    header: &Header,
+    all: &Regions,
+    geometry: &Geometry,
+    bat: &Bat,
+    range: Range<u64>,
+) -> Result<Option<Owner>, Error> {
+    let overlaps = |offset: u64, len: u64| offset < range.end && offset.saturating_add(len) > range.start;
+    let fixed = fixed_objects(header, all).into_iter().find(|(offset, len, _)| overlaps(*offset, *len));
+    let mut found = fixed.map(|(_, _, owner)| owner);
+    bat.for_each(|index, entry| {
+        let slot = geometry.slot(index);
+        let len = if matches!(slot, Slot::Bitmap(_)) { BITMAP_BLOCK } else { geometry.block_size };
+        let here = matches!(entry.state(), Some(State::Full | State::Partial));
+        if found.is_none() && here && overlaps(entry.offset(), len) {
+            found = Some(slot.into());
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+fn overlap(owner: Owner, at: u64, other: Option<Owner>) -> Error {
+    let other = other.map_or_else(|| "another object".to_owned(), |other| other.to_string());
+    Error::corrupt(owner.to_string())
+        .at(at)
+        .found(format!("space that {other} has too"))
+        .requires("objects never to overlap (MS-VHDX 2.1)")
+        .remedy("restore the file from a backup")
 }
 
 /// An entry with what a message about it needs.
@@ -111,6 +169,10 @@ impl Fault {
             .found(format!("state {} and file offset {}", self.entry.0 & 7, self.entry.offset()))
             .requires(requires)
             .remedy("restore the file from a backup")
+    }
+
+    fn without_bitmap(&self) -> Error {
+        self.corrupt("a sector bitmap block that is present (MS-VHDX 2.5.1.1)")
     }
 
     /// The state, where it is one that may stand here.
@@ -167,18 +229,14 @@ fn inside(offset: u64, len: u64, file_len: u64, owner: Owner) -> Result<(), Erro
         .remedy("restore the file from a complete copy"))
 }
 
-/// Refuses ranges that overlap; gives them back in order.
-fn disjoint(mut used: Vec<Used>) -> Result<Vec<(u64, u64)>, Error> {
+/// Refuses ranges that overlap.
+fn disjoint(mut used: Vec<Used>) -> Result<(), Error> {
     used.sort_unstable();
     for pair in used.windows(2) {
         let ((first, len, owner), (second, _, other)) = (pair[0], pair[1]);
         if first.saturating_add(len) > second {
-            return Err(Error::corrupt(other.to_string())
-                .at(second)
-                .found(format!("space that {owner} has too"))
-                .requires("objects never to overlap (MS-VHDX 2.1)")
-                .remedy("restore the file from a backup"));
+            return Err(overlap(other, second, Some(owner)));
         }
     }
-    Ok(used.into_iter().map(|(offset, len, _)| (offset, len)).collect())
+    Ok(())
 }

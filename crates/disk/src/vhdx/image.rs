@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::bat::{Bat, Geometry, PAGE, Slot, State};
+use super::bat::{Bat, Entry, Geometry, PAGE, Slot, State};
 use super::header::{Current, Header};
 use super::log::Sequence;
 use super::metadata::Metadata;
@@ -105,9 +105,9 @@ impl VhdxImage {
                 .found(format!("a region of {} bytes", regions.bat.length))
                 .requires(format!("room for {} entries of 8 bytes (MS-VHDX 2.5)", geometry.entries)));
         }
-        let bat = Bat::read(&*file, regions.bat.offset, geometry.entries)?;
-        let used = check::blocks(&current.header, &regions, &metadata, &geometry, &bat, file_len)?;
-        let session = guids.map(|guids| Session::new(guids, used, file_len));
+        let mut bat = Bat::open(Arc::clone(&file), regions.bat.offset, geometry.entries)?;
+        let space = check::blocks(&current.header, &regions, &metadata, &geometry, &mut bat, file_len)?;
+        let session = guids.map(|guids| Session::new(guids, space, file_len));
         Ok(Self { path: path.to_path_buf(), file, current, metadata, geometry, bat, parent: None, session })
     }
 
@@ -146,15 +146,30 @@ impl VhdxImage {
         self.metadata.physical_sector
     }
 
+    /// An entry of the BAT.
+    pub(super) fn entry(&self, index: u64) -> Result<Entry, Error> {
+        self.bat.get(index).map_err(|error| error.in_file(&self.path))
+    }
+
+    /// The entry of a payload block.
+    pub(super) fn payload(&self, block: u64) -> Result<Entry, Error> {
+        self.entry(self.geometry.payload_index(block))
+    }
+
     /// The state of a payload block; opening has refused the states that are not.
-    pub(super) fn state(&self, block: u64) -> State {
-        self.bat.get(self.geometry.payload_index(block)).state().unwrap_or(State::NotPresent)
+    pub(super) fn state(&self, block: u64) -> Result<State, Error> {
+        Ok(self.payload(block)?.state().unwrap_or(State::NotPresent))
     }
 
     /// Where a byte of the disk stands in the file, for a block that is present.
-    pub(super) fn place(&self, at: u64) -> u64 {
+    pub(super) fn place(&self, at: u64) -> Result<u64, Error> {
         let block = at / self.geometry.block_size;
-        self.bat.get(self.geometry.payload_index(block)).offset() + at % self.geometry.block_size
+        Ok(self.place_in(self.payload(block)?, at))
+    }
+
+    /// Where a byte of the disk stands in the file, by the entry of its block.
+    fn place_in(&self, entry: Entry, at: u64) -> u64 {
+        entry.offset().saturating_add(at % self.geometry.block_size)
     }
 
     /// The parts of a range of the disk by block.
@@ -190,18 +205,19 @@ impl VhdxImage {
     }
 
     fn read_block(&self, block: u64, at: u64, buf: &mut [u8]) -> Result<(), Error> {
-        match self.state(block) {
+        let entry = self.payload(block)?;
+        match entry.state().unwrap_or(State::NotPresent) {
             State::NotPresent => self.read_below(at, buf),
             State::Undefined | State::Zero | State::Unmapped => {
                 buf.fill(0);
                 Ok(())
             }
-            State::Full => self.read_file("payload block", self.place(at), buf),
+            State::Full => self.read_file("payload block", self.place_in(entry, at), buf),
             State::Partial => {
                 for (part, here) in self.sector_runs(block, at..at + to_u64(buf.len()))? {
                     let target = &mut buf[to_usize(part.start - at)..to_usize(part.end - at)];
                     if here {
-                        self.read_file("payload block", self.place(part.start), target)?;
+                        self.read_file("payload block", self.place_in(entry, part.start), target)?;
                     } else {
                         self.read_below(part.start, target)?;
                     }
@@ -212,11 +228,12 @@ impl VhdxImage {
     }
 
     /// Where in the file the sector bit of a byte of the disk stands: (byte offset, bit).
-    pub(super) fn bit_place(&self, block: u64, at: u64) -> (u64, u64) {
+    pub(super) fn bit_place(&self, block: u64, at: u64) -> Result<(u64, u64), Error> {
         let chunk = block / self.geometry.chunk_ratio;
         let chunk_start = chunk * self.geometry.chunk_ratio * self.geometry.block_size;
         let bit = (at - chunk_start) / u64::from(self.metadata.logical_sector);
-        (self.bat.get(self.geometry.bitmap_index(chunk)).offset() + bit / 8, bit % 8)
+        let bitmap = self.entry(self.geometry.bitmap_index(chunk))?;
+        Ok((bitmap.offset().saturating_add(bit / 8), bit % 8))
     }
 
     /// The runs of a range within one partially present block: here, or in the parent.
@@ -226,8 +243,8 @@ impl VhdxImage {
         range: Range<u64>,
     ) -> Result<Vec<(Range<u64>, bool)>, Error> {
         let sector = u64::from(self.metadata.logical_sector);
-        let (first, first_bit) = self.bit_place(block, range.start);
-        let (last, _) = self.bit_place(block, range.end - 1);
+        let (first, first_bit) = self.bit_place(block, range.start)?;
+        let (last, _) = self.bit_place(block, range.end - 1)?;
         let bytes = self.bitmap_bytes(first, last + 1 - first)?;
         let mut runs: Vec<(Range<u64>, bool)> = Vec::new();
         let (mut at, mut bit) = (range.start, first_bit);
@@ -272,13 +289,12 @@ impl VhdxImage {
         Ok(())
     }
 
-    /// Appends what a range of a present block is made of: data, or zeros over holes of the host's file.
-    fn extents_here(&self, range: Range<u64>, list: &mut Vec<Extent>) -> Result<(), Error> {
-        let place = self.place(range.start);
+    /// Appends what a range that stands at `place` is made of: data, or zeros over holes of the host's file.
+    fn extents_here(&self, range: Range<u64>, place: u64, list: &mut Vec<Extent>) -> Result<(), Error> {
         let len = range.end - range.start;
         let data = self
             .file
-            .data_extents(place..place + len)
+            .data_extents(place..place.saturating_add(len))
             .map_err(|error| self.fail("holes of the file", place, error))?;
         let mut at = place;
         for part in data {
@@ -290,21 +306,55 @@ impl VhdxImage {
         Ok(())
     }
 
-    fn extents_of_block(&self, block: u64, range: Range<u64>, list: &mut Vec<Extent>) -> Result<(), Error> {
-        match self.state(block) {
-            State::NotPresent => self.extents_below(range, list),
+    /// Appends what the front of a range is made of, as far as one look goes; gives the end of that.
+    fn extents_from(&self, range: Range<u64>, list: &mut Vec<Extent>) -> Result<u64, Error> {
+        let block_size = self.geometry.block_size;
+        let block = range.start / block_size;
+        let absent = self.bat.absent_until(&self.geometry, block);
+        let end = (absent.max(block + 1) * block_size).min(range.end);
+        if absent > block {
+            return self.extents_below(range.start..end, list).map(|()| end);
+        }
+        let entry = self.payload(block)?;
+        match entry.state().unwrap_or(State::NotPresent) {
+            State::NotPresent => self.extents_below(range.start..end, list)?,
             State::Undefined | State::Zero | State::Unmapped => {
-                push_extent(list, range.start, range.end - range.start, ExtentKind::Zero);
-                Ok(())
+                push_extent(list, range.start, end - range.start, ExtentKind::Zero);
             }
-            State::Full => self.extents_here(range, list),
+            State::Full => {
+                let end = self.straight_until(entry, range.clone())?;
+                return self
+                    .extents_here(range.start..end, self.place_in(entry, range.start), list)
+                    .map(|()| end);
+            }
             State::Partial => {
-                for (part, here) in self.sector_runs(block, range)? {
-                    if here { self.extents_here(part, list)? } else { self.extents_below(part, list)? }
+                for (part, here) in self.sector_runs(block, range.start..end)? {
+                    if here {
+                        let place = self.place_in(entry, part.start);
+                        self.extents_here(part, place, list)?;
+                    } else {
+                        self.extents_below(part, list)?;
+                    }
                 }
-                Ok(())
             }
         }
+        Ok(end)
+    }
+
+    /// How far blocks that are present as a whole stand behind each other in the file.
+    fn straight_until(&self, first: Entry, range: Range<u64>) -> Result<u64, Error> {
+        let block_size = self.geometry.block_size;
+        let mut block = range.start / block_size + 1;
+        let mut next = first.offset().saturating_add(block_size);
+        while block * block_size < range.end {
+            let entry = self.payload(block)?;
+            if entry.state() != Some(State::Full) || entry.offset() != next {
+                break;
+            }
+            block += 1;
+            next = next.saturating_add(block_size);
+        }
+        Ok((block * block_size).min(range.end))
     }
 }
 
@@ -398,15 +448,7 @@ impl Image for VhdxImage {
         let mut list = Vec::new();
         let mut at = range.start;
         while at < range.end {
-            let block = at / self.geometry.block_size;
-            let until = self.bat.absent_until(&self.geometry, block);
-            let end = (until.max(block + 1) * self.geometry.block_size).min(range.end);
-            if until > block {
-                self.extents_below(at..end, &mut list)?;
-            } else {
-                self.extents_of_block(block, at..end, &mut list)?;
-            }
-            at = end;
+            at = self.extents_from(at..range.end, &mut list)?;
         }
         Ok(list)
     }
@@ -418,10 +460,15 @@ impl Image for VhdxImage {
             metadata if metadata.leave_allocated => Kind::Fixed,
             _ => Kind::Dynamic,
         };
-        let present = self.bat.filled().filter(|(index, entry)| {
-            matches!(self.geometry.slot(*index), Slot::Payload(_))
-                && matches!(entry.state(), Some(State::Full | State::Partial))
-        });
+        let mut present = 0;
+        self.bat
+            .for_each(|index, entry| {
+                let payload = matches!(self.geometry.slot(index), Slot::Payload(_));
+                let here = matches!(entry.state(), Some(State::Full | State::Partial));
+                present += u64::from(payload && here);
+                Ok(())
+            })
+            .map_err(|error| error.in_file(&self.path))?;
         Ok(Details {
             path: self.path.clone(),
             format: Format::Vhdx,
@@ -429,7 +476,7 @@ impl Image for VhdxImage {
             size: self.metadata.size,
             file_len: self.file.len().map_err(|error| self.fail("file", 0, error))?,
             block_size: Some(self.geometry.block_size),
-            present_blocks: Some(to_u64(present.count())),
+            present_blocks: Some(present),
             logical_sector: self.metadata.logical_sector,
             physical_sector: Some(self.metadata.physical_sector),
             id: Some(self.metadata.disk_id),

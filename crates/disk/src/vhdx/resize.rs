@@ -10,9 +10,9 @@ use super::bat::{Entry, Geometry, PAGE, State};
 use super::header::Header;
 use super::image::VhdxImage;
 use super::locator::Locator;
-use super::log::BATCH;
 use super::metadata::{DISK_SIZE, MAX_DISK, Metadata, PARENT_LOCATOR, replace_item};
-use super::region::{self, Regions};
+use super::region::{self, Region, Regions};
+use super::write::{GATHER, GivenUp};
 use crate::bytes::{MIB, round_up, to_u64, to_usize};
 use crate::error::{Error, ErrorKind};
 use crate::file::FileSystem;
@@ -153,69 +153,106 @@ impl VhdxImage {
 
     /// Tells the new size in one log entry; blocks behind the end are given up after that.
     fn shrink(&mut self, size: u64, geometry: Geometry) -> Result<(), Error> {
-        let changes = self.item_changes(DISK_SIZE, &size.to_le_bytes())?;
-        let pages = self.pages_with(&changes)?;
-        self.commit_together(&pages)?;
+        self.tell_size(size, Pages::new())?;
+        self.metadata.size = size;
+        let old = std::mem::replace(&mut self.geometry, geometry);
         let chunks = |geometry: &Geometry| geometry.payload_blocks.div_ceil(geometry.chunk_ratio);
-        for block in geometry.payload_blocks..self.geometry.payload_blocks {
-            self.give_up(self.geometry.payload_index(block), geometry.block_size);
+        let mut block = geometry.payload_blocks;
+        while block < old.payload_blocks {
+            let absent = self.bat.absent_until(&old, block);
+            if absent == block {
+                self.give_up(old.payload_index(block), old.block_size)?;
+                self.commit_if_many()?;
+            }
+            block = absent.max(block + 1);
         }
         if self.parent.is_some() {
-            for chunk in chunks(&geometry)..chunks(&self.geometry) {
-                self.give_up(self.geometry.bitmap_index(chunk), MIB);
+            for chunk in chunks(&geometry)..chunks(&old) {
+                self.give_up(old.bitmap_index(chunk), MIB)?;
             }
         }
-        self.metadata.size = size;
-        self.geometry = geometry;
         self.commit()
     }
 
     /// Empties an entry of the BAT; its space is free after the next commit.
-    fn give_up(&mut self, index: u64, len: u64) {
-        let entry = self.bat.get(index);
-        if entry.0 != 0 {
-            self.bat.set(index, Entry(0));
-            if entry.offset() != 0 {
-                self.session().given_up.push((entry.offset(), len));
-            }
+    fn give_up(&mut self, index: u64, len: u64) -> Result<(), Error> {
+        let entry = self.entry(index)?;
+        if entry.0 == 0 {
+            return Ok(());
         }
+        self.set_entry(index, Entry(0))?;
+        match entry.state() {
+            Some(State::Full | State::Partial) => {
+                self.session().given_up.push(GivenUp::Object(entry.offset(), len));
+            }
+            _ if entry.offset() != 0 => self.session().given_up.push(GivenUp::Anchor(entry.offset(), len)),
+            _ => {}
+        }
+        Ok(())
     }
 
     /// Prepares what lies behind the old end, then tells the new size in one log entry.
     fn enlarge(&mut self, size: u64, geometry: Geometry) -> Result<(), Error> {
         self.clear_last_block()?;
-        let mut changes = self.item_changes(DISK_SIZE, &size.to_le_bytes())?;
         let old = Regions::read(&*self.file)?.bat;
-        let needed = geometry.entries * 8;
-        if needed > old.length {
-            changes.extend(self.move_bat(round_up(needed, MIB))?);
-            self.session().given_up.push((old.offset, old.length));
+        if geometry.entries * 8 <= old.length {
+            self.clear_tail(old)?;
+            self.bat.set_entries(geometry.entries);
+            self.prepare_blocks(&geometry, size, Self::commit_if_many)?;
+            self.commit()?;
+            self.tell_size(size, Pages::new())?;
         } else {
-            // Entries that an earlier, larger disk left behind mean nothing. They must not begin to.
-            let used = round_up(old.offset + self.geometry.entries * 8, PAGE);
-            let end = old.offset + old.length;
-            let cleared = self.file.punch_hole(used, end - used);
-            cleared.map_err(|error| self.fail("BAT", used, error))?;
+            let moved = self.enlarge_elsewhere(size, &geometry);
+            // The table in memory may be another than the one that the file names.
+            moved.inspect_err(|_| self.give_up_session())?;
+            self.session().given_up.push(GivenUp::Object(old.offset, old.length));
         }
-        self.prepare_blocks(&geometry, size)?;
-        let mut pages = self.pages_with(&changes)?;
-        if needed > old.length {
-            for (at, page) in self.bat.all_pages() {
-                self.file.write_at(at, &page).map_err(|error| self.fail("BAT", at, error))?;
-            }
-            self.bat.take_dirty();
-        } else {
-            for batch in self.bat.take_dirty().chunks(BATCH) {
-                self.flush_file()?;
-                self.commit_batch(batch)?;
-            }
-        }
-        pages.sort_unstable_by_key(|(at, _)| *at);
-        self.commit_together(&pages)?;
         self.metadata.size = size;
         self.geometry = geometry;
-        self.bat.touch(0);
+        self.touch(0)?;
         self.commit()
+    }
+
+    /// Gives the table more room than it has where it stands.
+    fn enlarge_elsewhere(&mut self, size: u64, geometry: &Geometry) -> Result<(), Error> {
+        let tables = self.move_bat(round_up(geometry.entries * 8, MIB))?;
+        self.bat.set_entries(geometry.entries);
+        self.prepare_blocks(geometry, size, Self::place_if_many)?;
+        self.place_changes()?;
+        self.tell_size(size, tables)
+    }
+
+    /// Makes the new size durable, with other changes of the metadata.
+    fn tell_size(&mut self, size: u64, mut changes: Pages) -> Result<(), Error> {
+        changes.extend(self.item_changes(DISK_SIZE, &size.to_le_bytes())?);
+        let pages = self.pages_with(&changes)?;
+        self.commit_together(&pages)
+    }
+
+    fn touch(&mut self, index: u64) -> Result<(), Error> {
+        self.bat.touch(index).map_err(|error| error.in_file(&self.path))
+    }
+
+    /// Entries that an earlier, larger disk left behind mean nothing. They must not begin to.
+    fn clear_tail(&mut self, region: Region) -> Result<(), Error> {
+        let used = round_up(region.offset + self.geometry.entries * 8, PAGE);
+        let end = region.offset + region.length;
+        let cleared = self.file.punch_hole(used, end - used);
+        cleared.map_err(|error| self.fail("BAT", used, error))?;
+        self.bat.clear_from(self.geometry.entries).map_err(|error| error.in_file(&self.path))
+    }
+
+    /// Writes changes of a table that nothing names yet to their places.
+    fn place_changes(&mut self) -> Result<(), Error> {
+        for (at, page) in self.bat.changes() {
+            self.file.write_at(at, &page).map_err(|error| self.fail("BAT", at, error))?;
+        }
+        self.bat.settle();
+        Ok(())
+    }
+
+    fn place_if_many(&mut self) -> Result<(), Error> {
+        if self.bat.dirty_pages() >= GATHER { self.place_changes() } else { Ok(()) }
     }
 
     /// Makes what the last block holds behind the disk's end zero. Over a parent that goes on there, the block
@@ -227,7 +264,7 @@ impl VhdxImage {
         let hides = self.parent.as_ref().is_some_and(|parent| parent.metadata.size > size);
         if hides
             && size < start + block_size
-            && matches!(self.state(last), State::NotPresent | State::Partial)
+            && matches!(self.state(last)?, State::NotPresent | State::Partial)
         {
             let mut content = vec![0; to_usize(size - start)];
             self.read_at(start, &mut content)?;
@@ -235,16 +272,16 @@ impl VhdxImage {
             self.file
                 .write_at(offset, &content)
                 .map_err(|error| self.fail("payload block", offset, error))?;
-            if self.state(last) == State::Partial {
-                let old = (self.place(start), block_size);
-                self.session().given_up.push(old);
+            let old = self.payload(last)?;
+            self.set_block(last, State::Full, offset)?;
+            if old.state() == Some(State::Partial) {
+                self.session().given_up.push(GivenUp::Object(old.offset(), block_size));
             }
-            self.set_block(last, State::Full, offset);
             self.flush_file()?;
             self.commit()?;
         }
-        if matches!(self.state(last), State::Full | State::Partial) {
-            let place = self.place(start) + (size - start);
+        if matches!(self.state(last)?, State::Full | State::Partial) {
+            let place = self.place(start)? + (size - start);
             let cleared = self.file.punch_hole(place, start + block_size - size);
             cleared.map_err(|error| self.fail("payload block", place, error))?;
         }
@@ -252,30 +289,34 @@ impl VhdxImage {
     }
 
     /// Sets the entries of the blocks to come: zero over a parent that goes on there, present in a fixed file.
-    fn prepare_blocks(&mut self, geometry: &Geometry, size: u64) -> Result<(), Error> {
+    /// `breathe` is called now and then, to bring the changes out of memory.
+    fn prepare_blocks(
+        &mut self,
+        geometry: &Geometry,
+        size: u64,
+        breathe: fn(&mut Self) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let below = self.parent.as_ref().map_or(0, |parent| parent.metadata.size.min(size));
         for block in self.geometry.payload_blocks..geometry.payload_blocks {
-            let index = geometry.payload_index(block);
             let entry = if self.metadata.leave_allocated {
                 Entry::new(State::Full, self.alloc(geometry.block_size)?)
             } else if block * geometry.block_size < below {
                 Entry::new(State::Zero, 0)
-            } else if self.bat.get(index).0 != 0 {
-                Entry(0)
             } else {
-                continue;
+                break;
             };
-            self.bat.set(index, entry);
+            self.set_entry(geometry.payload_index(block), entry)?;
+            breathe(self)?;
         }
         Ok(())
     }
 
-    /// Moves the table in memory to new space; gives what has to change in the region tables.
+    /// Moves the table to new space; gives what has to change in the region tables.
     fn move_bat(&mut self, length: u64) -> Result<Pages, Error> {
         let offset = self.alloc(length)?;
         let table =
             region::with_bat(&*self.file, offset, length).map_err(|error| error.in_file(&self.path))?;
-        self.bat.move_to(offset);
+        self.bat.move_to(offset).map_err(|error| error.in_file(&self.path))?;
         Ok(region::OFFSETS.map(|at| (at, table.clone())).into())
     }
 
@@ -293,23 +334,23 @@ impl VhdxImage {
         self.begin_as(true)?;
         let block_size = self.geometry.block_size;
         for (block, part) in self.by_block(range) {
-            let here = matches!(self.state(block), State::Full | State::Partial);
-            let anchored = self.state(block) != State::NotPresent && how == Trim::Transparent;
+            let entry = self.payload(block)?;
+            let here = matches!(entry.state(), Some(State::Full | State::Partial));
+            let anchored = entry.state() != Some(State::NotPresent) && how == Trim::Transparent;
             if !self.covers_block(block, &part) || !(here || anchored) {
                 continue;
             }
-            let place = self.place(block * block_size);
             match how {
-                Trim::FileSpace => self.set_block(block, State::Unmapped, place),
+                Trim::FileSpace => self.set_block(block, State::Unmapped, entry.offset())?,
                 _ => {
-                    if here {
-                        self.session().given_up.push((place, block_size));
-                    }
                     let state = if how == Trim::FreeSpace { State::Undefined } else { State::NotPresent };
-                    self.set_block(block, state, 0);
+                    self.set_block(block, state, 0)?;
+                    if here {
+                        self.session().given_up.push(GivenUp::Object(entry.offset(), block_size));
+                    }
                 }
             }
         }
-        Ok(())
+        self.commit_if_many()
     }
 }

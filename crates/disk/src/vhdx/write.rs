@@ -28,7 +28,15 @@ use crate::raw::read_only;
 use crate::seed::GuidSource;
 
 /// Metadata pages gathered before they are committed without being asked.
-const GATHER: usize = 8 * BATCH;
+pub(super) const GATHER: usize = 8 * BATCH;
+
+/// Space that is free after the next commit.
+pub(super) enum GivenUp {
+    /// Of an object: offset and length.
+    Object(u64, u64),
+    /// Of a soft anchor, which others may have too.
+    Anchor(u64, u64),
+}
 
 /// The state of a writing session.
 pub(super) struct Session {
@@ -43,8 +51,8 @@ pub(super) struct Session {
     log: Option<LogWriter>,
     /// Changed pages of sector bitmaps, by file offset.
     pub(super) bitmaps: BTreeMap<u64, Vec<u8>>,
-    /// Space given up (offset, length) by changes that are not committed.
-    pub(super) given_up: Vec<(u64, u64)>,
+    /// Space given up by changes that are not committed.
+    pub(super) given_up: Vec<GivenUp>,
     /// Payload must be durable before the gathered changes enter the log.
     barrier: bool,
     /// Length of the file that is surely on the disk, and the present one.
@@ -55,12 +63,11 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// A session over a file of `len` bytes with these used ranges. Nothing is written before the first
-    /// change.
-    pub(super) fn new(guids: GuidSource, used: Vec<(u64, u64)>, len: u64) -> Self {
+    /// A session over a file of `len` bytes. Nothing is written before the first change.
+    pub(super) fn new(guids: GuidSource, space: Space, len: u64) -> Self {
         Self {
             guids,
-            space: Space::new(used, len),
+            space,
             begun: false,
             content_begun: false,
             planned: None,
@@ -138,6 +145,11 @@ impl VhdxImage {
         result
     }
 
+    /// Ends the session: what memory and file hold does not fit any more.
+    pub(super) fn give_up_session(&mut self) {
+        self.session().failed = true;
+    }
+
     /// Makes the file as long as the allocated space needs.
     fn grow(&mut self) -> Result<(), Error> {
         let session = self.session();
@@ -164,13 +176,21 @@ impl VhdxImage {
     }
 
     /// Gives a block another state. A soft anchor that is left behind becomes free space.
-    pub(super) fn set_block(&mut self, block: u64, state: State, offset: u64) {
-        let old = self.bat.get(self.geometry.payload_index(block));
+    pub(super) fn set_block(&mut self, block: u64, state: State, offset: u64) -> Result<(), Error> {
+        let (old, block_size) = (self.payload(block)?, self.geometry.block_size);
+        self.set_entry(self.geometry.payload_index(block), Entry::new(state, offset))?;
         if old.state() == Some(State::Unmapped) && old.offset() != 0 && old.offset() != offset {
-            let block_size = self.geometry.block_size;
-            self.session().given_up.push((old.offset(), block_size));
+            self.session().given_up.push(GivenUp::Anchor(old.offset(), block_size));
         }
-        self.bat.set(self.geometry.payload_index(block), Entry::new(state, offset));
+        if state == State::Unmapped {
+            self.session().space.loosen(offset, block_size);
+        }
+        Ok(())
+    }
+
+    /// Changes an entry of the BAT in memory.
+    pub(super) fn set_entry(&mut self, index: u64, entry: Entry) -> Result<(), Error> {
+        self.bat.set(index, entry).map_err(|error| error.in_file(&self.path))
     }
 
     pub(super) fn write(&mut self, range: Range<u64>, data: &[u8]) -> Result<(), Error> {
@@ -183,7 +203,7 @@ impl VhdxImage {
     }
 
     fn write_block(&mut self, block: u64, part: Range<u64>, data: &[u8]) -> Result<(), Error> {
-        if self.is_by_sectors(block, &part) {
+        if self.is_by_sectors(block, &part)? {
             let (part, data) = self.whole_sectors(part, data)?;
             self.ensure_partial(block)?;
             self.write_payload(part.start, &data)?;
@@ -194,12 +214,12 @@ impl VhdxImage {
     }
 
     /// Whether a change of `part` is one of single sectors over a parent.
-    fn is_by_sectors(&self, block: u64, part: &Range<u64>) -> bool {
-        match self.state(block) {
+    fn is_by_sectors(&self, block: u64, part: &Range<u64>) -> Result<bool, Error> {
+        Ok(match self.state(block)? {
             State::Partial => true,
             State::NotPresent => self.parent.is_some() && !self.covers_block(block, part),
             _ => false,
-        }
+        })
     }
 
     /// Whether a range holds all of a block that lies on the disk.
@@ -209,7 +229,7 @@ impl VhdxImage {
     }
 
     fn write_payload(&mut self, at: u64, data: &[u8]) -> Result<(), Error> {
-        let place = self.place(at);
+        let place = self.place(at)?;
         self.file.write_at(place, data).map_err(|error| self.fail("payload block", place, error))
     }
 
@@ -236,9 +256,9 @@ impl VhdxImage {
 
     /// Makes a block present as a whole, zero where it was not.
     fn ensure_full(&mut self, block: u64) -> Result<(), Error> {
-        if self.state(block) != State::Full {
+        if self.state(block)? != State::Full {
             let offset = self.alloc(self.geometry.block_size)?;
-            self.set_block(block, State::Full, offset);
+            self.set_block(block, State::Full, offset)?;
             self.session().barrier |= self.parent.is_some();
         }
         Ok(())
@@ -247,20 +267,19 @@ impl VhdxImage {
     /// Makes a block of a differencing file present with none of its sectors, unless it is partially present
     /// already.
     fn ensure_partial(&mut self, block: u64) -> Result<(), Error> {
-        if self.state(block) == State::Partial {
+        if self.state(block)? == State::Partial {
             return Ok(());
         }
         let bitmap = self.geometry.bitmap_index(block / self.geometry.chunk_ratio);
-        if self.bat.get(bitmap).state() != Some(State::Full) {
+        if self.entry(bitmap)?.state() != Some(State::Full) {
             let offset = self.alloc(BITMAP_BLOCK)?;
-            self.bat.set(bitmap, Entry::new(State::Full, offset));
+            self.set_entry(bitmap, Entry::new(State::Full, offset))?;
         }
         let offset = self.alloc(self.geometry.block_size)?;
         // Bits that an earlier life of the block left behind mean nothing; they must not begin to.
         let start = block * self.geometry.block_size;
         self.fill_bits(block, start..start + self.geometry.block_size, false)?;
-        self.set_block(block, State::Partial, offset);
-        Ok(())
+        self.set_block(block, State::Partial, offset)
     }
 
     /// Notes that sectors are here now. A block with all of them becomes fully present.
@@ -270,8 +289,8 @@ impl VhdxImage {
         let start = block * self.geometry.block_size;
         let end = (start + self.geometry.block_size).min(self.metadata.size);
         if matches!(&self.sector_runs(block, start..end)?[..], [(_, true)]) {
-            let offset = self.place(start);
-            self.set_block(block, State::Full, offset);
+            let offset = self.place(start)?;
+            self.set_block(block, State::Full, offset)?;
         }
         Ok(())
     }
@@ -279,7 +298,7 @@ impl VhdxImage {
     /// Sets or clears the bits of a range of whole sectors within one block.
     fn fill_bits(&mut self, block: u64, part: Range<u64>, value: bool) -> Result<(), Error> {
         let sectors = (part.end - part.start) / u64::from(self.metadata.logical_sector);
-        let (first, first_bit) = self.bit_place(block, part.start);
+        let (first, first_bit) = self.bit_place(block, part.start)?;
         let len = (first_bit + sectors).div_ceil(8);
         let mut bytes = self.bitmap_bytes(first, len)?;
         let old = bytes.clone();
@@ -324,26 +343,27 @@ impl VhdxImage {
     }
 
     fn zero_block(&mut self, block: u64, part: Range<u64>) -> Result<(), Error> {
-        let state = self.state(block);
+        let state = self.state(block)?;
         let whole = self.covers_block(block, &part) && !self.metadata.leave_allocated;
         match state {
             State::NotPresent if self.parent.is_none() => {}
             State::Zero => {}
             State::Undefined | State::Unmapped if !whole => {}
             State::Full | State::Partial if whole => {
-                let given_up = (self.place(block * self.geometry.block_size), self.geometry.block_size);
+                let place = self.payload(block)?.offset();
+                self.set_block(block, State::Zero, 0)?;
+                let given_up = GivenUp::Object(place, self.geometry.block_size);
                 self.session().given_up.push(given_up);
-                self.set_block(block, State::Zero, 0);
             }
             State::Full => self.punch(part)?,
-            _ if whole => self.set_block(block, State::Zero, 0),
+            _ if whole => self.set_block(block, State::Zero, 0)?,
             _ => self.zero_sectors(block, part)?,
         }
         Ok(())
     }
 
     fn punch(&mut self, part: Range<u64>) -> Result<(), Error> {
-        let place = self.place(part.start);
+        let place = self.place(part.start)?;
         let punched = self.file.punch_hole(place, part.end - part.start);
         punched.map_err(|error| self.fail("payload block", place, error))
     }
@@ -368,15 +388,15 @@ impl VhdxImage {
         }
         self.ensure_partial_or_full(block)?;
         self.punch(inner.clone())?;
-        if self.state(block) == State::Partial { self.set_bits(block, inner) } else { Ok(()) }
+        if self.state(block)? == State::Partial { self.set_bits(block, inner) } else { Ok(()) }
     }
 
     /// The edges may just have made the block fully present.
     fn ensure_partial_or_full(&mut self, block: u64) -> Result<(), Error> {
-        if self.state(block) == State::Full { Ok(()) } else { self.ensure_partial(block) }
+        if self.state(block)? == State::Full { Ok(()) } else { self.ensure_partial(block) }
     }
 
-    fn commit_if_many(&mut self) -> Result<(), Error> {
+    pub(super) fn commit_if_many(&mut self) -> Result<(), Error> {
         let gathered = self.bat.dirty_pages() + self.session().bitmaps.len();
         if gathered >= GATHER { self.commit() } else { Ok(()) }
     }
@@ -393,15 +413,24 @@ impl VhdxImage {
             }
         }
         let mut changes: Vec<(u64, Vec<u8>)> = self.session().bitmaps.clone().into_iter().collect();
-        changes.extend(self.bat.take_dirty());
+        changes.extend(self.bat.changes());
         for batch in changes.chunks(BATCH) {
             self.commit_batch(batch)?;
         }
+        self.bat.settle();
         let session = self.session();
         session.bitmaps.clear();
         session.barrier = false;
-        for (offset, len) in std::mem::take(&mut session.given_up) {
-            self.session().space.release(offset, len);
+        for given_up in std::mem::take(&mut session.given_up) {
+            let space = &mut self.session().space;
+            let (offset, len) = match given_up {
+                GivenUp::Object(offset, len) => {
+                    space.release(offset, len);
+                    (offset, len)
+                }
+                GivenUp::Anchor(offset, len) if space.release_anchor(offset, len) => (offset, len),
+                GivenUp::Anchor(..) => continue,
+            };
             self.file.punch_hole(offset, len).map_err(|error| self.fail("free space", offset, error))?;
         }
         Ok(())
