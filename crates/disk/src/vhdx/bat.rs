@@ -134,6 +134,9 @@ impl Entry {
 /// Entries of a page.
 type Page = [u64; PAGE_ENTRIES];
 
+/// A page as it is in the file, with its number.
+type Recent = Option<(u64, Box<Page>)>;
+
 /// The table, loaded in pages of 512 entries as they are asked for. What stays in memory is bounded: one bit
 /// for each page (16 KiB for the largest table), [`SLOTS`] pages that were read lately, and the pages changed
 /// since the last [`Bat::settle`].
@@ -145,7 +148,7 @@ pub(crate) struct Bat {
     filled: Vec<u64>,
     dirty: BTreeMap<u64, Box<Page>>,
     /// Pages as they are in the file, each at its number modulo [`SLOTS`].
-    recent: Mutex<Vec<Option<(u64, Box<Page>)>>>,
+    recent: Mutex<Vec<Recent>>,
 }
 
 impl Bat {
@@ -451,7 +454,11 @@ mod tests {
         assert!(until <= 1 << 20 && until > (1 << 20) - 512);
         assert_eq!(bat.absent_until(&geometry, 1 << 20), 1 << 20);
         let mut found = 0;
-        bat.for_each(|_, _| Ok(found += 1)).unwrap();
+        bat.for_each(|_, _| {
+            found += 1;
+            Ok(())
+        })
+        .unwrap();
         assert_eq!(found, 1);
     }
 
