@@ -4,7 +4,7 @@ use std::path::Path;
 
 use hvrsim_disk::file::MemFs;
 use hvrsim_disk::{CreateOptions, Error, Image, Seed, create_in};
-use hvrsim_resync::{Candidates, ImageBlocks, ImageError, Options, Position, local};
+use hvrsim_resync::wire::{End, Error as WireError, SourceEnd, TargetEnd};
 use hvrsim_types::size::BLOCK;
 
 /// Every so many-th block differs.
@@ -42,17 +42,23 @@ fn content(seed: u64) -> Vec<u8> {
     words.take(8192).flatten().collect()
 }
 
-/// Makes the target equal to the source with the engine of `hvrsim resync`; gives back the bytes sent.
+/// Makes the target equal to the source with the two halves of `hvrsim resync`; gives back the bytes sent.
 ///
 /// # Errors
 /// An image failed, or the sizes differ.
-pub fn resync((source, target): Two) -> Result<u64, hvrsim_resync::Error<ImageError>> {
+pub fn resync((source, mut target): Two) -> Result<u64, WireError> {
     let key = [7; 32];
-    let source = ImageBlocks::new(vec![source], key)?;
-    let mut target = ImageBlocks::new(vec![target], key)?;
-    let options = Options { candidates: Candidates::Everything, full: false };
-    let done = local::run(&source, &mut target, options, Position::default(), |_| {})?;
-    Ok(done.counts.sent_bytes)
+    let mut here = SourceEnd::new(&*source, None, key, [0; 32]);
+    let mut there = TargetEnd::new(&mut *target, key, Box::new(|_, _| Ok(None)));
+    loop {
+        while let Some(frame) = here.next()? {
+            there.handle(frame)?;
+        }
+        match there.next()? {
+            Some(frame) => here.handle(frame)?,
+            None => return Ok(here.sent_bytes()),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use hvrsim_disk::Guid;
 use hvrsim_disk::file::{BlockFile, FileSystem};
+use serde::{Deserialize, Serialize};
 
 use crate::direct::Summary;
 
@@ -24,7 +25,7 @@ const BODY: usize = 8 + 8 + 32 + 16 + 5 * 8;
 const DIGEST: usize = 32;
 
 /// How far a run came.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct Progress {
     /// Everything in front of this byte of the disk is equal and durable.
     pub done_to: u64,
@@ -81,6 +82,12 @@ impl Checkpoint {
     pub fn every(mut self, sent_bytes: u64) -> Self {
         self.sent_interval = sent_bytes;
         self
+    }
+
+    /// Progress is kept after so much content.
+    #[must_use]
+    pub const fn sent_interval(&self) -> u64 {
+        self.sent_interval
     }
 
     /// Whether so much was done since the last time that doing it again would hurt.

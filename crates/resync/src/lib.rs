@@ -1,67 +1,51 @@
 //! Comparing two disks and making one equal to the other: a sans-IO engine of two halves.
 //!
-//! [`Source`] and [`Target`] are state machines without clock, threads or input and output. They
-//! exchange [`Message`]s, one on its way at a time, and the disks are passed into each call as
-//! [`Blocks`] and [`BlocksMut`]. So the same engine runs inside a simulation, between two files, and over a network.
+//! [`Source`] and [`Target`] are state machines without clock, threads or input and output. They exchange [`Frame`]s,
+//! many pieces on their way at once, and a disk is handed into each call as [`Blocks`] or [`BlocksMut`]. So one engine
+//! serves a simulation, where a disk is numbers of writes, and two machines with an image each ([`wire`]). Where both
+//! images are in one place nothing has to be said: [`direct`] compares memory, by the same maps, candidates and counts.
 //!
-//! The work goes region by region ([`REGION_CELLS`]), and in each region by what is present:
+//! The target speaks first, so that the direction that is usually the narrow one carries digests only where both sides
+//! hold something:
+//!
+//! | from | frame | says |
+//! |---|---|---|
+//! | source | `Open` | the disk's size, the generation of its content |
+//! | target | `Begin` | where it goes on |
+//! | target | `WantMap` | asks for the map from here on |
+//! | source | `Map` | where to look, and what may hold something there |
+//! | target | `Ask` | a piece: digests of the blocks that hold something here |
+//! | source | `Refine` | digests of the cells of these blocks are wanted |
+//! | target | `Cells` | they are these |
+//! | source | `Answer` | what differs in the piece: nothing, zeros, content |
+//! | target | `Finished` | everything is equal and durable |
+//!
+//! What happens in a block follows from what is there:
 //!
 //! | source | target | what happens |
 //! |---|---|---|
 //! | absent | absent | nothing is read |
-//! | absent | present | the target zeroes, without a message of its own |
-//! | present | absent | the source's present cells are sent without a digest |
-//! | present | present | the target sends digests of the 64 KiB blocks, for those that differ digests of the 4 KiB cells, and gets the cells that differ |
+//! | absent | present | the target makes it zero, unless it holds zeros, without asking |
+//! | present | absent | the cells that are not zero are sent without a digest |
+//! | present | present | digests of the 64 KiB blocks, where these differ of the 4 KiB cells; the cells that differ are sent |
 //!
-//! The course of messages: `Open`, `Resume`, then for each region `Step` (the data of the region
-//! before, and what the source has in the next one), `Offer`, and where digests differ `Want` and
-//! `Cells`; at the end `Finished`. Everything in front of [`Target::position`] is durable at the
-//! target: that is the checkpoint to which an interruption goes back.
+//! Everything in front of [`Target::done_to`] is done; what was kept of it is where an interrupted run goes on.
 
 mod blocks;
 mod candidates;
 pub mod checkpoint;
 pub mod direct;
-mod image;
-pub mod local;
-mod message;
+mod error;
+mod frame;
 pub mod runs;
 mod source;
 mod target;
 pub mod throttle;
 pub mod wire;
 
-pub use blocks::{BLOCK_CELLS, Blocks, BlocksMut, Digest, Position, REGION_CELLS};
-pub use candidates::{Candidates, candidate_blocks};
-pub use image::{ImageBlocks, ImageError};
-pub use message::{Data, Message, Next, Output, VERSION};
-pub use source::{Counts, Options, Source};
-pub use target::Target;
-
-/// Why a half cannot go on.
-#[derive(Debug, thiserror::Error)]
-pub enum Error<E> {
-    /// The disk failed.
-    #[error(transparent)]
-    Disk(#[from] E),
-    /// The other half speaks another version of the protocol.
-    #[error("the other side speaks version {theirs} of the protocol, this side version {VERSION}")]
-    Version {
-        /// The other half's version.
-        theirs: u32,
-    },
-    /// The disks of the two sides are not of the same number and sizes.
-    #[error("the disks differ in number or size: {source_cells:?} and {target_cells:?} cells of 4 KiB")]
-    Sizes {
-        /// Cells of the source's disks.
-        source_cells: Vec<u64>,
-        /// Cells of the target's disks.
-        target_cells: Vec<u64>,
-    },
-    /// A message that this half does not expect now, or whose parts do not fit each other.
-    #[error("the other side sent `{message}`, which does not fit here")]
-    Unexpected {
-        /// The kind of the message.
-        message: &'static str,
-    },
-}
+pub use blocks::{BLOCK_CELLS, Blocks, BlocksMut, Digest};
+pub use candidates::Candidates;
+pub use error::Error;
+pub use frame::{Answer, Cells, Frame, Span, VERSION};
+pub use source::Source;
+pub use target::{PIECE, Target, WINDOW};

@@ -1,248 +1,310 @@
-//! The half at the disks where the content comes from.
+//! The half at the disk where the content comes from.
 
-use hvrsim_types::size::CELL;
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
+
+use hvrsim_types::size::{BLOCK, CELL};
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
-use crate::blocks::{BLOCK_CELLS, Blocks, Digest, Position};
-use crate::candidates::Candidates;
-use crate::message::{Data, Message, Next, Output, VERSION, count};
-use crate::runs::{self, Run};
+use crate::blocks::{BLOCK_CELLS, Blocks, Digest};
+use crate::direct::Summary;
+use crate::direct::pieces::{WINDOW as MAP_WINDOW, whole_blocks};
+use crate::error::Error;
+use crate::frame::{Answer, Cells, Frame, Span, VERSION, ZEROS, cells_in, push_cells};
+use crate::target::{MAP_RUNS, PIECE, WINDOW};
 
-/// What is to be done.
+/// Cells in a block, as pieces count them.
+const CELLS_OF_BLOCK: u32 = 16;
+const _: () = assert!(CELLS_OF_BLOCK as u64 == BLOCK_CELLS && PIECE / BLOCK == 32);
+
+/// What was asked for and is not answered: content is read when the answer can go.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-pub struct Options {
-    /// Where to look.
-    pub candidates: Candidates,
-    /// Send what is present without comparing.
-    pub full: bool,
+enum Todo {
+    Open,
+    Map { from: u64 },
+    Ask { piece: Range<u64>, holds: u32, digests: Vec<Digest> },
+    Cells { start: u64, digests: Vec<Digest> },
 }
 
-/// What the source has done. Work done again after an interruption counts again.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
-pub struct Counts {
-    /// Bytes in blocks present on both sides and compared.
-    pub compared_bytes: u64,
-    /// Content sent, before compression, without digests and framing.
-    pub sent_bytes: u64,
-    /// The part of `sent_bytes` that had been sent before an interruption.
-    pub resent_bytes: u64,
-}
-
-/// Cells of a region.
+/// A piece whose cells are compared.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-struct Region {
-    at: Position,
-    cells: Vec<Run>,
-}
-
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-enum State {
-    /// Not opened, or interrupted.
-    Closed,
-    /// `Open` is on its way or answered by nothing yet.
-    Opened,
-    /// A region was named; its present cells are known.
-    Offered(Region),
-    /// Cell digests of `wanted` blocks are awaited.
-    Wanted { region: Region, wanted: Vec<Run>, sure: Vec<Run> },
-    /// The last data is on its way.
-    Closing,
-    /// Everything is equal.
-    Done,
+struct Refining {
+    piece: Range<u64>,
+    blocks: u32,
+    compared: u32,
+    zero: Vec<Cells>,
+    /// Cells that are sent whatever the digests say.
+    write: Vec<Cells>,
 }
 
 /// The half that reads.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Source {
-    options: Options,
-    state: State,
-    /// Cells sent that the target has not confirmed.
-    unconfirmed: Option<Region>,
-    counts: Counts,
+    generation: [u8; 32],
+    full: bool,
+    begun: bool,
+    todo: VecDeque<Todo>,
+    refining: BTreeMap<u64, Refining>,
+    sent_bytes: u64,
+    read_bytes: u64,
+    finished: Option<Summary>,
 }
 
 impl Source {
-    /// A half that has said nothing yet.
+    /// A half that has said nothing yet. `generation` names the disk's content; `full`: nothing is compared, what is
+    /// held is sent.
     #[must_use]
-    pub fn new(options: Options) -> Self {
-        Self { options, state: State::Closed, unconfirmed: None, counts: Counts::default() }
-    }
-
-    /// What was done so far.
-    #[must_use]
-    pub const fn counts(&self) -> Counts {
-        self.counts
-    }
-
-    /// Whether the target has confirmed that everything is equal.
-    #[must_use]
-    pub fn is_done(&self) -> bool {
-        self.state == State::Done
-    }
-
-    /// The first message, at the start and after an interruption.
-    pub fn open<B: Blocks>(&mut self, disk: &B) -> Output<B::Payload> {
-        self.state = State::Opened;
-        let message = Message::Open {
-            version: VERSION,
-            sizes: disk.sizes(),
-            candidates: self.options.candidates.clone(),
-            full: self.options.full,
-        };
-        Output { message, read_bytes: 0 }
-    }
-
-    /// The connection broke: messages on their way are lost. [`Source::open`] begins again.
-    pub fn interrupt(&mut self) {
-        if self.state != State::Done {
-            self.state = State::Closed;
+    pub fn new(generation: [u8; 32], full: bool) -> Self {
+        Self {
+            generation,
+            full,
+            begun: false,
+            todo: VecDeque::from([Todo::Open]),
+            refining: BTreeMap::new(),
+            sent_bytes: 0,
+            read_bytes: 0,
+            finished: None,
         }
     }
 
-    /// Takes a message and answers it; no answer: everything is equal.
+    /// Content put into answers, before compression, in whole cells.
+    #[must_use]
+    pub const fn sent_bytes(&self) -> u64 {
+        self.sent_bytes
+    }
+
+    /// Bytes read from the disk.
+    #[must_use]
+    pub const fn read_bytes(&self) -> u64 {
+        self.read_bytes
+    }
+
+    /// What was done, once the target has said that everything is equal and durable.
+    #[must_use]
+    pub const fn finished(&self) -> Option<Summary> {
+        self.finished
+    }
+
+    /// The connection broke: what was on its way is lost, and the work begins again with `Open`.
+    pub fn interrupt(&mut self) {
+        if self.finished.is_none() {
+            let Self { generation, full, sent_bytes, read_bytes, .. } = *self;
+            *self = Self { sent_bytes, read_bytes, ..Self::new(generation, full) };
+        }
+    }
+
+    /// Takes a frame.
     ///
     /// # Errors
-    /// The disk failed, or the message does not fit.
-    pub fn handle<B: Blocks>(
-        &mut self,
-        disk: &B,
-        message: Message<B::Payload>,
-    ) -> Result<Option<Output<B::Payload>>, Error<B::Error>> {
-        let kind = message.kind();
-        match (std::mem::replace(&mut self.state, State::Closed), message) {
-            (State::Opened, Message::Resume { position }) => {
-                if self.unconfirmed.as_ref().is_some_and(|sent| sent.at < position) {
-                    self.unconfirmed = None;
+    /// It does not fit.
+    pub fn handle<B: Blocks>(&mut self, disk: &B, frame: Frame<B::Content>) -> Result<(), Error<B::Error>> {
+        let wrong = Err(Error::Unexpected(frame.name()));
+        let todo = match frame {
+            Frame::Begin { .. } if !self.begun => {
+                self.begun = true;
+                return Ok(());
+            }
+            Frame::WantMap { from } if self.begun => {
+                let again = self.todo.iter().any(|todo| matches!(todo, Todo::Map { .. }));
+                if again || !from.is_multiple_of(BLOCK) || from >= disk.size() {
+                    return wrong;
                 }
-                self.step(disk, position, None, 0).map(Some)
+                Todo::Map { from }
             }
-            (State::Offered(region), Message::Offer { blocks, digests }) => {
-                if self.unconfirmed.as_ref().is_some_and(|sent| sent.at < region.at) {
-                    self.unconfirmed = None;
+            Frame::Ask { start, len, holds, digests } if self.begun => {
+                let Some(piece) = piece(start, len, disk.size()) else { return wrong };
+                let blocks = (piece.end - piece.start).div_ceil(BLOCK);
+                let known = holds.count_ones() as usize == digests.len() && u64::from(holds) >> blocks == 0;
+                let asked = self.todo.iter().filter(|todo| matches!(todo, Todo::Ask { .. })).count();
+                if !known || asked + self.refining.len() >= WINDOW {
+                    return wrong;
                 }
-                self.offered(disk, region, &blocks, &digests).map(Some)
+                Todo::Ask { piece, holds, digests }
             }
-            (State::Wanted { region, wanted, sure }, Message::Cells { present, digests }) => {
-                let differ = differing_cells(disk, &region, &wanted, &present, &digests)?;
-                let read = block_bytes(disk, region.at.disk, &wanted);
-                let extra = CELL * runs::total(&sure);
-                self.finish(disk, &region, &runs::union(&sure, &differ), read + extra).map(Some)
+            Frame::Cells { start, digests } => {
+                let again = |todo: &Todo| matches!(todo, Todo::Cells { start: other, .. } if *other == start);
+                let waits = self.refining.get(&start).is_some_and(|refining| {
+                    let cells: u32 =
+                        runs(refining.blocks).map(|run| cells_in(len(&part(&refining.piece, &run)))).sum();
+                    cells as usize == digests.len()
+                });
+                if !waits || self.todo.iter().any(again) {
+                    return wrong;
+                }
+                Todo::Cells { start, digests }
             }
-            (State::Closing, Message::Finished) => {
-                self.state = State::Done;
-                self.unconfirmed = None;
-                Ok(None)
+            Frame::Finished { summary } if self.begun && self.refining.is_empty() && self.todo.is_empty() => {
+                self.finished = Some(summary);
+                return Ok(());
             }
-            _ => Err(Error::Unexpected { message: kind }),
-        }
+            _ => return wrong,
+        };
+        self.todo.push_back(todo);
+        Ok(())
     }
 
-    /// The target has said which blocks it has: what it lacks is sent, what both have is compared.
-    fn offered<B: Blocks>(
+    /// The next frame to send; `None` until another one has come, and for ever when the work is done.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn next<B: Blocks>(&mut self, disk: &mut B) -> Result<Option<Frame<B::Content>>, Error<B::Error>> {
+        let Some(todo) = self.todo.pop_front() else { return Ok(None) };
+        let frame = match todo {
+            Todo::Open => Frame::Open {
+                version: VERSION,
+                size: disk.size(),
+                generation: self.generation,
+                full: self.full,
+            },
+            Todo::Map { from } => map(disk, from)?,
+            Todo::Ask { piece, holds, digests } => self.ask(disk, piece, holds, &digests)?,
+            Todo::Cells { start, digests } => self.cells(disk, start, &digests)?,
+        };
+        self.sent_bytes += frame.sent_bytes();
+        Ok(Some(frame))
+    }
+
+    /// What a piece differs in by its blocks; where both hold something else, its cells are asked for.
+    fn ask<B: Blocks>(
         &mut self,
-        disk: &B,
-        region: Region,
-        theirs: &[Run],
+        disk: &mut B,
+        piece: Range<u64>,
+        holds: u32,
         digests: &[Digest],
-    ) -> Result<Output<B::Payload>, Error<B::Error>> {
-        let size = size_of(disk, region.at.disk);
-        let common = runs::intersect(&runs::blocks_of(&region.cells), theirs);
-        if runs::total(&common) != count(digests) {
-            return Err(Error::Unexpected { message: "offer" });
-        }
-        let mut wanted = Vec::new();
-        for (block, theirs) in runs::each(&common).zip(digests) {
-            if disk.digest(region.at.disk, block)? != *theirs {
-                runs::push(&mut wanted, Run { start: block, len: 1 });
+    ) -> Result<Frame<B::Content>, B::Error> {
+        let start = piece.start;
+        let all = u32::MAX >> (32 - (len(&piece).div_ceil(BLOCK)).clamp(1, 32));
+        let mut found =
+            Refining { piece: piece.clone(), blocks: 0, compared: 0, zero: Vec::new(), write: Vec::new() };
+        let mut mine = if holds == 0 { Vec::new() } else { disk.digests(piece.clone(), holds)? }.into_iter();
+        let mut theirs = digests.iter();
+        for block in 0..32 {
+            let place = part(&piece, &(block..block + 1));
+            if holds >> block & 1 != 0 {
+                let (first, cells) = (block * CELLS_OF_BLOCK, cells_in(len(&place)));
+                let (mine, theirs) = (mine.next().flatten(), theirs.next());
+                match mine {
+                    None => push_cells(&mut found.zero, first, cells),
+                    Some(mine) => {
+                        found.compared += cells;
+                        self.read_bytes += len(&place);
+                        if Some(&mine) != theirs {
+                            found.blocks |= 1 << block;
+                        }
+                    }
+                }
             }
         }
-        let compared = block_bytes(disk, region.at.disk, &common);
-        self.counts.compared_bytes += compared;
-        let sure = runs::subtract(&region.cells, &runs::cells_of(&common, size));
-        if wanted.is_empty() {
-            let read = compared + CELL * runs::total(&sure);
-            return self.finish(disk, &region, &sure, read);
+        // What the target holds nothing over is sent without being compared.
+        for run in runs(all & !holds) {
+            for run in disk.filled(part(&piece, &run))? {
+                let first = u32::try_from(run.start - start / CELL).unwrap_or(u32::MAX);
+                let count = u32::try_from(run.len).unwrap_or(u32::MAX);
+                self.read_bytes += run.len * CELL;
+                push_cells(&mut found.write, first, count);
+            }
         }
-        let message = Message::Want { blocks: wanted.clone() };
-        self.state = State::Wanted { region, wanted, sure };
-        Ok(Output { message, read_bytes: compared })
+        if found.blocks == 0 {
+            return answer(disk, found);
+        }
+        let blocks = found.blocks;
+        self.refining.insert(start, found);
+        Ok(Frame::Refine { start, blocks })
     }
 
-    /// Sends what differs in a region and names the next one.
-    fn finish<B: Blocks>(
+    fn cells<B: Blocks>(
         &mut self,
-        disk: &B,
-        region: &Region,
-        cells: &[Run],
-        read_bytes: u64,
-    ) -> Result<Output<B::Payload>, Error<B::Error>> {
-        if cells.is_empty() {
-            return self.step(disk, region.at.next(), None, read_bytes);
-        }
-        self.counts.sent_bytes += CELL * runs::total(cells);
-        let before = self.unconfirmed.take().filter(|sent| sent.at == region.at);
-        let before = before.map_or_else(Vec::new, |sent| sent.cells);
-        self.counts.resent_bytes += CELL * runs::total(&runs::intersect(&before, cells));
-        self.unconfirmed = Some(Region { at: region.at, cells: runs::union(&before, cells) });
-        let data = Data { cells: cells.to_vec(), payload: disk.read(region.at.disk, cells)? };
-        self.step(disk, region.at.next(), Some(data), read_bytes)
-    }
-
-    /// Goes on to the first region at or behind `from`.
-    fn step<B: Blocks>(
-        &mut self,
-        disk: &B,
-        from: Position,
-        data: Option<Data<B::Payload>>,
-        read_bytes: u64,
-    ) -> Result<Output<B::Payload>, Error<B::Error>> {
-        let next = self.options.candidates.next_region(disk, &disk.sizes(), from, None)?;
-        let next = next.map(|(at, present)| Next { at, present });
-        self.state = match &next {
-            Some(next) => State::Offered(Region { at: next.at, cells: next.present.clone() }),
-            None => State::Closing,
+        disk: &mut B,
+        start: u64,
+        digests: &[Digest],
+    ) -> Result<Frame<B::Content>, Error<B::Error>> {
+        let Some(mut found) = self.refining.remove(&start) else {
+            return Err(Error::Unexpected("`cells`"));
         };
-        Ok(Output { message: Message::Step { data, next }, read_bytes })
-    }
-}
-
-/// The source's present cells in the wanted blocks that the target lacks or has with another content.
-fn differing_cells<B: Blocks>(
-    disk: &B,
-    region: &Region,
-    wanted: &[Run],
-    theirs: &[Run],
-    digests: &[Digest],
-) -> Result<Vec<Run>, Error<B::Error>> {
-    let size = size_of(disk, region.at.disk);
-    let mine = runs::intersect(&region.cells, &runs::cells_of(wanted, size));
-    let common = runs::intersect(&mine, theirs);
-    if runs::total(&common) != count(digests) {
-        return Err(Error::Unexpected { message: "cells" });
-    }
-    let mut differ = Vec::new();
-    let mut loaded: Option<(u64, Vec<Digest>)> = None;
-    for (cell, theirs) in runs::each(&common).zip(digests) {
-        let block = cell / BLOCK_CELLS;
-        let own = match loaded.take().filter(|(at, _)| *at == block) {
-            Some((_, own)) => own,
-            None => disk.cell_digests(region.at.disk, block)?,
-        };
-        if own.iter().zip(block * BLOCK_CELLS..).any(|(own, at)| at == cell && own != theirs) {
-            runs::push(&mut differ, Run { start: cell, len: 1 });
+        let mut theirs = digests.iter();
+        for run in runs(found.blocks) {
+            let place = part(&found.piece, &run);
+            self.read_bytes += len(&place);
+            for (cell, mine) in (run.start * CELLS_OF_BLOCK..).zip(disk.cell_digests(place)?) {
+                if theirs.next() != Some(&mine.unwrap_or(ZEROS)) {
+                    let list = if mine.is_none() { &mut found.zero } else { &mut found.write };
+                    list.push((cell, 1));
+                }
+            }
         }
-        loaded = Some((block, own));
+        found.zero = joined(found.zero);
+        found.write = joined(found.write);
+        Ok(answer(disk, found)?)
     }
-    Ok(runs::union(&runs::subtract(&mine, &common), &differ))
 }
 
-/// Cells of a disk.
-pub(crate) fn size_of<B: Blocks>(disk: &B, number: u8) -> u64 {
-    disk.sizes().get(usize::from(number)).copied().unwrap_or(0)
+/// The parts of the map from a block on, until something is held.
+fn map<B: Blocks>(disk: &mut B, from: u64) -> Result<Frame<B::Content>, B::Error> {
+    let size = disk.size();
+    let (mut looked_at, mut here): (Vec<Span>, Vec<Span>) = (Vec::new(), Vec::new());
+    let mut to = from;
+    // Stretches without anything here cost no frame of their own.
+    while to < size && here.is_empty() && looked_at.len() < MAP_RUNS / 2 {
+        let window = to..(to / MAP_WINDOW * MAP_WINDOW + MAP_WINDOW).min(size);
+        to = window.end;
+        for range in disk.candidates(window)? {
+            push(&mut looked_at, &range);
+            for held in whole_blocks(&disk.held(range)?, size) {
+                push(&mut here, &held);
+            }
+        }
+    }
+    Ok(Frame::Map { from, to, candidates: looked_at, held: here })
 }
 
-/// Bytes in blocks, cut at the disk's end.
-pub(crate) fn block_bytes<B: Blocks>(disk: &B, number: u8, blocks: &[Run]) -> u64 {
-    CELL * runs::total(&runs::cells_of(blocks, size_of(disk, number)))
+fn answer<B: Blocks>(disk: &mut B, found: Refining) -> Result<Frame<B::Content>, B::Error> {
+    let Refining { piece, compared, zero, write, .. } = found;
+    let content = disk.read(piece.start, &write)?;
+    Ok(Frame::Answer(Answer { start: piece.start, compared, zero, write, content }))
+}
+
+/// A piece, if it lies on the disk and is as long as a piece may be.
+fn piece(start: u64, len: u32, size: u64) -> Option<Range<u64>> {
+    let end = start.checked_add(u64::from(len)).filter(|end| *end <= size)?;
+    let whole = start.is_multiple_of(BLOCK) && (end.is_multiple_of(BLOCK) || end == size);
+    (whole && len > 0 && u64::from(len) <= PIECE).then_some(start..end)
+}
+
+/// The bytes of a run of a piece's blocks.
+pub(crate) fn part(piece: &Range<u64>, blocks: &Range<u32>) -> Range<u64> {
+    let at = |block: u32| (piece.start + u64::from(block) * BLOCK).min(piece.end);
+    at(blocks.start)..at(blocks.end)
+}
+
+/// The runs of bits that are set.
+pub(crate) fn runs(bits: u32) -> impl Iterator<Item = Range<u32>> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let rest = bits.checked_shr(at).filter(|rest| *rest != 0)?;
+        let start = at + rest.trailing_zeros();
+        at = start + (bits >> start).trailing_ones();
+        Some(start..at)
+    })
+}
+
+pub(crate) const fn len(range: &Range<u64>) -> u64 {
+    range.end - range.start
+}
+
+fn push(runs: &mut Vec<Span>, range: &Range<u64>) {
+    let (first, end) = (range.start / BLOCK, range.end.div_ceil(BLOCK));
+    match runs.last_mut() {
+        Some((start, count)) if *start + *count >= first => *count = end - *start,
+        _ => runs.push((first, end - first)),
+    }
+}
+
+/// Sorts runs that do not overlap, and joins those that touch.
+fn joined(mut runs: Vec<Cells>) -> Vec<Cells> {
+    runs.sort_unstable();
+    let mut out = Vec::new();
+    for (first, count) in runs {
+        push_cells(&mut out, first, count);
+    }
+    out
 }

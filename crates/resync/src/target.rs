@@ -1,202 +1,461 @@
-//! The half at the disks that are made equal.
+//! The half at the disk that is made equal.
 
-use hvrsim_types::size::CELL;
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
+
+use hvrsim_types::size::{BLOCK, CELL};
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
-use crate::blocks::{BLOCK_CELLS, Blocks, BlocksMut, Digest, Position, REGION_CELLS};
-use crate::candidates::Candidates;
-use crate::message::{Data, Message, Next, Output, VERSION};
+use crate::blocks::BlocksMut;
+use crate::checkpoint::{Checkpoint, Progress};
+use crate::direct::Summary;
+use crate::direct::pieces::{Kind, Piece, WINDOW as MAP_WINDOW, merge, whole_blocks};
+use crate::error::Error;
+use crate::frame::{Answer, Cells, Frame, Span, VERSION, ZEROS, cells_in};
 use crate::runs::{self, Run};
-use crate::source::{Options, block_bytes, size_of};
+use crate::source::{len, part, runs as bits};
 
-/// The region that both halves are at.
+/// Pieces that are asked for and not answered: what a long way costs is paid once for all of them.
+pub const WINDOW: usize = 16;
+/// The longest piece.
+pub const PIECE: u64 = 2 << 20;
+/// Runs in a map, at most.
+pub(crate) const MAP_RUNS: usize = 16_384;
+
+/// What the target's end says without having been asked for a piece.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-struct Current {
-    at: Position,
-    /// Candidate cells present at the source.
-    theirs: Vec<Run>,
-    /// Candidate cells present here.
-    mine: Vec<Run>,
+enum Todo {
+    Begin,
+    WantMap { from: u64 },
+    Cells { start: u64, blocks: u32 },
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+struct Map {
+    range: Range<u64>,
+    candidates: Vec<Span>,
+    held: Vec<Span>,
+}
+
+/// A piece that was asked for.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+struct Outstanding {
+    len: u64,
+    /// Blocks that hold something here and whose cells were not asked for.
+    holds: u32,
+    /// In a copy: what is here and does not come has to go.
+    replaced: bool,
 }
 
 /// The half that writes.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Target {
-    /// What `Open` told; none before it and after an interruption.
-    options: Option<Options>,
-    current: Option<Current>,
-    position: Position,
-    blocks_done: u64,
+    piece: u64,
+    opened: bool,
+    full: bool,
+    todo: VecDeque<Todo>,
+    /// Maps that came and were not looked at, in order; and where the one that was asked for begins.
+    maps: VecDeque<Map>,
+    wanted: Option<u64>,
+    pieces: VecDeque<Piece>,
+    /// Everything in front of it is in `pieces`, on its way, or done.
+    mapped: u64,
+    outstanding: BTreeMap<u64, Outstanding>,
+    summary: Summary,
+    kept: Progress,
+    read_bytes: u64,
+    finished: bool,
+}
+
+impl Default for Target {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Target {
     /// A half that has heard nothing yet.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self::of_pieces(PIECE)
     }
 
-    /// A half that goes on from a checkpoint of an earlier one.
+    /// A half that asks for pieces of at most so many bytes, a multiple of 64 KiB up to [`PIECE`].
     #[must_use]
-    pub fn resume(position: Position) -> Self {
-        Self { position, ..Self::default() }
+    pub fn of_pieces(bytes: u64) -> Self {
+        Self {
+            piece: (bytes / BLOCK * BLOCK).clamp(BLOCK, PIECE),
+            opened: false,
+            full: false,
+            todo: VecDeque::new(),
+            maps: VecDeque::new(),
+            wanted: None,
+            pieces: VecDeque::new(),
+            mapped: 0,
+            outstanding: BTreeMap::new(),
+            summary: Summary::default(),
+            kept: Progress::default(),
+            read_bytes: 0,
+            finished: false,
+        }
     }
 
-    /// The checkpoint: everything in front of it is equal and durable.
+    /// Everything in front of this byte is done.
     #[must_use]
-    pub const fn position(&self) -> Position {
-        self.position
+    pub fn done_to(&self) -> u64 {
+        let waiting = self.pieces.front().map_or(self.mapped, |piece| piece.range.start);
+        self.outstanding.keys().next().map_or(waiting, |first| waiting.min(*first))
     }
 
-    /// Candidate blocks that are done.
+    /// What was done so far.
     #[must_use]
-    pub const fn blocks_done(&self) -> u64 {
-        self.blocks_done
+    pub const fn summary(&self) -> Summary {
+        self.summary
     }
 
-    /// The connection broke: the next `Open` goes on from the checkpoint.
-    pub fn interrupt(&mut self) {
-        self.options = None;
-        self.current = None;
+    /// Bytes read from the disk.
+    #[must_use]
+    pub const fn read_bytes(&self) -> u64 {
+        self.read_bytes
     }
 
-    /// Takes a message and answers it.
+    /// What was done, once everything is equal and durable.
+    #[must_use]
+    pub fn finished(&self) -> Option<Summary> {
+        self.finished.then_some(self.summary)
+    }
+
+    /// The connection broke: progress is kept, and the next `Open` goes on from it.
     ///
     /// # Errors
-    /// The disk failed, or the message does not fit.
-    pub fn handle<B: BlocksMut>(
-        &mut self,
-        disk: &mut B,
-        message: Message<B::Payload>,
-    ) -> Result<Output<B::Payload>, Error<B::Error>> {
-        let kind = message.kind();
-        match (message, self.options.take()) {
-            (Message::Open { version, sizes, candidates, full }, None) => {
-                if version != VERSION {
-                    return Err(Error::Version { theirs: version });
-                }
-                if sizes != disk.sizes() {
-                    return Err(Error::Sizes { source_cells: sizes, target_cells: disk.sizes() });
-                }
-                self.options = Some(Options { candidates, full });
-                Ok(Output { message: Message::Resume { position: self.position }, read_bytes: 0 })
-            }
-            (Message::Step { data, next }, Some(options)) => {
-                self.complete(disk, &options.candidates, data)?;
-                let answer = self.begin(disk, &options, next);
-                self.options = Some(options);
-                answer
-            }
-            (Message::Want { blocks }, Some(options)) => {
-                self.options = Some(options);
-                self.cells(disk, &blocks)
-            }
-            _ => Err(Error::Unexpected { message: kind }),
+    /// The disk failed.
+    pub fn interrupt<B: BlocksMut>(&mut self, disk: &mut B) -> Result<(), B::Error> {
+        if !self.opened {
+            return Ok(());
         }
-    }
-
-    /// Makes the present region equal and moves the checkpoint behind it.
-    fn complete<B: BlocksMut>(
-        &mut self,
-        disk: &mut B,
-        candidates: &Candidates,
-        data: Option<Data<B::Payload>>,
-    ) -> Result<(), Error<B::Error>> {
-        let Some(current) = self.current.take() else {
-            return match data {
-                None => Ok(()),
-                Some(_) => Err(Error::Unexpected { message: "step" }),
-            };
-        };
-        disk.zero(current.at.disk, &runs::subtract(&current.mine, &current.theirs))?;
-        if let Some(data) = data {
-            if !runs::subtract(&data.cells, &current.theirs).is_empty() {
-                return Err(Error::Unexpected { message: "step" });
-            }
-            disk.write(current.at.disk, &data.cells, &data.payload)?;
+        if self.finished {
+            self.kept = self.progress();
+        } else {
+            self.keep(disk)?;
         }
-        let touched = runs::blocks_of(&runs::union(&current.mine, &current.theirs));
-        self.advance(disk, candidates, current.at.next(), &touched)
-    }
-
-    /// Moves the checkpoint over regions with these present blocks.
-    fn advance<B: BlocksMut>(
-        &mut self,
-        disk: &mut B,
-        candidates: &Candidates,
-        to: Position,
-        blocks: &[Run],
-    ) -> Result<(), Error<B::Error>> {
-        disk.flush()?;
-        let tracked = candidates.tracked_between(self.position, to);
-        self.blocks_done += tracked.unwrap_or_else(|| runs::total(blocks));
-        self.position = to;
+        let Self { piece, summary, kept, read_bytes, .. } = *self;
+        *self = Self { summary, kept, read_bytes, mapped: kept.done_to, ..Self::of_pieces(piece) };
         Ok(())
     }
 
-    /// Whether a region is on the disks and not in front of the checkpoint, and its runs are inside it.
-    fn may_follow(&self, next: &Next, sizes: &[u64]) -> bool {
-        let size = sizes.get(usize::from(next.at.disk)).copied().unwrap_or(0);
-        next.at >= self.position
-            && next.at.region.checked_mul(REGION_CELLS).is_some_and(|start| start < size)
-            && runs::subtract(&next.present, &[next.at.cells(size)]).is_empty()
-    }
-
-    /// Zeroes what lies in front of the source's next region, and says what is here in that one.
-    fn begin<B: BlocksMut>(
+    /// Takes a frame.
+    ///
+    /// # Errors
+    /// The disk failed, or the frame does not fit.
+    pub fn handle<B: BlocksMut>(
         &mut self,
         disk: &mut B,
-        options: &Options,
-        next: Option<Next>,
-    ) -> Result<Output<B::Payload>, Error<B::Error>> {
-        let sizes = disk.sizes();
-        if next.as_ref().is_some_and(|next| !self.may_follow(next, &sizes)) {
-            return Err(Error::Unexpected { message: "step" });
+        frame: Frame<B::Content>,
+    ) -> Result<(), Error<B::Error>> {
+        let name = frame.name();
+        match frame {
+            Frame::Open { version, size, generation, full } if !self.opened => {
+                if version != VERSION {
+                    return Err(Error::Version { theirs: version });
+                }
+                if size != disk.size() {
+                    return Err(Error::Sizes { source_bytes: size, target_bytes: disk.size() });
+                }
+                self.full = full;
+                self.open(disk, generation)?;
+                Ok(())
+            }
+            Frame::Map { from, to, candidates, held } => self.map(from..to, candidates, held, disk.size()),
+            Frame::Refine { start, blocks } => self.refine(start, blocks),
+            Frame::Answer(answer) => self.answer(disk, &answer),
+            _ => Err(Error::Unexpected(name)),
         }
-        let limit = next.as_ref().map(|next| next.at);
-        while let Some((at, mine)) = options.candidates.next_region(disk, &sizes, self.position, limit)? {
-            disk.zero(at.disk, &mine)?;
-            self.advance(disk, &options.candidates, at.next(), &runs::blocks_of(&mine))?;
-        }
-        let end = Position { disk: u8::try_from(sizes.len()).unwrap_or(u8::MAX), region: 0 };
-        self.advance(disk, &options.candidates, limit.unwrap_or(end), &[])?;
-        let Some(next) = next else {
-            return Ok(Output { message: Message::Finished, read_bytes: 0 });
-        };
-        let size = size_of(disk, next.at.disk);
-        let mine = options.candidates.present(disk, next.at, size)?;
-        let blocks = if options.full { Vec::new() } else { runs::blocks_of(&mine) };
-        let common = runs::intersect(&blocks, &runs::blocks_of(&next.present));
-        let digests: Result<Vec<Digest>, _> =
-            runs::each(&common).map(|block| disk.digest(next.at.disk, block)).collect();
-        let message = Message::Offer { blocks, digests: digests? };
-        let read_bytes = block_bytes(disk, next.at.disk, &common);
-        self.current = Some(Current { at: next.at, theirs: next.present, mine });
-        Ok(Output { message, read_bytes })
     }
 
-    /// Digests of the cells that both sides have in these blocks.
-    fn cells<B: Blocks>(&self, disk: &B, blocks: &[Run]) -> Result<Output<B::Payload>, Error<B::Error>> {
-        let Some(current) = &self.current else {
-            return Err(Error::Unexpected { message: "want" });
-        };
-        if !runs::subtract(blocks, &runs::blocks_of(&current.theirs)).is_empty() {
-            return Err(Error::Unexpected { message: "want" });
+    /// The next frame to send; `None` until another one has come, and for ever when the work is done.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn next<B: BlocksMut>(&mut self, disk: &mut B) -> Result<Option<Frame<B::Content>>, Error<B::Error>> {
+        if let Some(todo) = self.todo.pop_front() {
+            return Ok(Some(match todo {
+                Todo::Begin => Frame::Begin { done_to: self.mapped },
+                Todo::WantMap { from } => Frame::WantMap { from },
+                Todo::Cells { start, blocks } => self.cells(disk, start, blocks)?,
+            }));
         }
-        let number = current.at.disk;
-        let inside = runs::cells_of(blocks, size_of(disk, number));
-        let present = runs::intersect(&current.mine, &inside);
-        let common = runs::intersect(&present, &current.theirs);
-        let mut digests = Vec::new();
-        for block in runs::each(&runs::blocks_of(&common)) {
-            let all = disk.cell_digests(number, block)?;
-            let mine = runs::intersect(&common, &[Run { start: block * BLOCK_CELLS, len: BLOCK_CELLS }]);
-            let places = runs::each(&mine).map(|cell| cell % BLOCK_CELLS);
-            digests.extend(places.filter_map(|at| all.get(usize::try_from(at).ok()?).copied()));
+        if !self.opened || self.finished {
+            return Ok(None);
         }
-        let read_bytes =
-            CELL * runs::total(&runs::cells_of(&runs::blocks_of(&common), size_of(disk, number)));
-        Ok(Output { message: Message::Cells { present, digests }, read_bytes })
+        if self.outstanding.len() < WINDOW
+            && let Some(frame) = self.ask(disk)?
+        {
+            return Ok(Some(frame));
+        }
+        let done = self.outstanding.is_empty() && self.pieces.is_empty() && self.mapped == disk.size();
+        if !done {
+            return Ok(None);
+        }
+        disk.finish(self.summary.written_bytes + self.summary.zeroed_bytes > 0)?;
+        self.finished = true;
+        Ok(Some(Frame::Finished { summary: self.summary }))
     }
+
+    fn open<B: BlocksMut>(&mut self, disk: &mut B, generation: [u8; 32]) -> Result<(), B::Error> {
+        let size = disk.size();
+        if let Some(found) = disk.found(generation)? {
+            (self.summary, self.kept) = (found.summary, found);
+        }
+        let done_to = self.kept.done_to.min(size);
+        self.mapped = if done_to == size { size } else { done_to / BLOCK * BLOCK };
+        self.opened = true;
+        self.todo.push_back(Todo::Begin);
+        if self.mapped < size {
+            self.want_map(self.mapped);
+        }
+        Ok(())
+    }
+
+    fn want_map(&mut self, from: u64) {
+        self.wanted = Some(from);
+        self.todo.push_back(Todo::WantMap { from });
+    }
+
+    fn map<E>(
+        &mut self,
+        range: Range<u64>,
+        candidates: Vec<Span>,
+        held: Vec<Span>,
+        size: u64,
+    ) -> Result<(), Error<E>> {
+        let wrong = Err(Error::Unexpected("`map`"));
+        let whole = range.end == size || range.end.is_multiple_of(BLOCK);
+        if self.wanted != Some(range.start) || range.end <= range.start || range.end > size || !whole {
+            return wrong;
+        }
+        let blocks = range.start / BLOCK..range.end.div_ceil(BLOCK);
+        for runs in [&candidates, &held] {
+            if runs.len() > 2 * MAP_RUNS || !are_sorted(runs, &blocks) {
+                return wrong;
+            }
+        }
+        self.wanted = None;
+        self.maps.push_back(Map { range, candidates, held });
+        Ok(())
+    }
+
+    /// Cuts the next stretch of a map into pieces.
+    fn look<B: BlocksMut>(&mut self, disk: &mut B) -> Result<(), B::Error> {
+        let Some(map) = self.maps.front() else { return Ok(()) };
+        let size = disk.size();
+        let window = self.mapped..(self.mapped / MAP_WINDOW * MAP_WINDOW + MAP_WINDOW).min(map.range.end);
+        let theirs = within(&map.held, &window, size);
+        let mut mine = Vec::new();
+        for range in within(&map.candidates, &window, size) {
+            mine.extend(whole_blocks(&disk.held(range)?, size));
+        }
+        merge(&theirs, &mine, self.piece, &mut self.pieces);
+        self.mapped = window.end;
+        if window.end == map.range.end {
+            self.maps.pop_front();
+        }
+        Ok(())
+    }
+
+    /// The next piece to ask for; what only this side holds is made zero on the way.
+    fn ask<B: BlocksMut>(&mut self, disk: &mut B) -> Result<Option<Frame<B::Content>>, B::Error> {
+        loop {
+            let Some(piece) = self.pieces.front() else {
+                let Some(map) = self.maps.front() else { return Ok(None) };
+                // The next map comes while this one is worked on.
+                let next = map.range.end;
+                if self.wanted.is_none() && self.maps.len() == 1 && next < disk.size() {
+                    self.wanted = Some(next);
+                    return Ok(Some(Frame::WantMap { from: next }));
+                }
+                self.look(disk)?;
+                continue;
+            };
+            if piece.kind != Kind::TargetOnly && !self.has_room(disk, len(&piece.range))? {
+                return Ok(None);
+            }
+            let Some(Piece { range, kind }) = self.pieces.pop_front() else { continue };
+            if kind == Kind::TargetOnly {
+                self.zero_filled(disk, range)?;
+                continue;
+            }
+            let (mut holds, mut digests) = (0, Vec::new());
+            if kind == Kind::Both && !self.full {
+                self.read_bytes += len(&range);
+                for (block, digest) in disk.digests(range.clone(), u32::MAX)?.into_iter().enumerate() {
+                    if let Some(digest) = digest {
+                        holds |= 1 << block;
+                        digests.push(digest);
+                    }
+                }
+            }
+            let replaced = kind == Kind::Both && self.full;
+            let (start, len) = (range.start, len(&range));
+            self.outstanding.insert(start, Outstanding { len, holds, replaced });
+            let len = u32::try_from(len).unwrap_or(u32::MAX);
+            return Ok(Some(Frame::Ask { start, len, holds, digests }));
+        }
+    }
+
+    /// Whether a piece may be asked for: what came since the last progress was kept, and what may come, would have to
+    /// be sent again after a crash.
+    fn has_room<B: BlocksMut>(&mut self, disk: &mut B, bytes: u64) -> Result<bool, B::Error> {
+        let asked: u64 = self.outstanding.values().map(|piece| piece.len).sum();
+        let may_come = (asked + bytes).next_multiple_of(CELL);
+        let unkept = self.summary.sent_bytes - self.kept.summary.sent_bytes;
+        if unkept + may_come <= disk.interval() {
+            return Ok(true);
+        }
+        if unkept > 0 {
+            self.keep(disk)?;
+        }
+        Ok(asked == 0 || may_come <= disk.interval())
+    }
+
+    fn refine<E>(&mut self, start: u64, blocks: u32) -> Result<(), Error<E>> {
+        let wrong = Error::Unexpected("`refine`");
+        let Some(piece) = self.outstanding.get_mut(&start) else { return Err(wrong) };
+        if blocks == 0 || blocks & !piece.holds != 0 {
+            return Err(wrong);
+        }
+        // A second time is refused.
+        piece.holds = 0;
+        self.todo.push_back(Todo::Cells { start, blocks });
+        Ok(())
+    }
+
+    fn cells<B: BlocksMut>(
+        &mut self,
+        disk: &mut B,
+        start: u64,
+        blocks: u32,
+    ) -> Result<Frame<B::Content>, B::Error> {
+        let piece = start..start + self.outstanding.get(&start).map_or(0, |piece| piece.len);
+        let mut digests = Vec::new();
+        for run in bits(blocks) {
+            let place = part(&piece, &run);
+            self.read_bytes += len(&place);
+            digests.extend(disk.cell_digests(place)?.into_iter().map(|digest| digest.unwrap_or(ZEROS)));
+        }
+        Ok(Frame::Cells { start, digests })
+    }
+
+    fn answer<B: BlocksMut>(
+        &mut self,
+        disk: &mut B,
+        answer: &Answer<B::Content>,
+    ) -> Result<(), Error<B::Error>> {
+        let wrong = || Error::Unexpected("`answer`");
+        let start = answer.start;
+        let Outstanding { len, replaced, .. } = *self.outstanding.get(&start).ok_or_else(wrong)?;
+        let cells = cells_in(len);
+        let waits =
+            self.todo.iter().any(|todo| matches!(todo, Todo::Cells { start: at, .. } if *at == start));
+        if waits
+            || answer.compared > cells
+            || !are_inside(&answer.zero, cells)
+            || !are_inside(&answer.write, cells)
+        {
+            return Err(wrong());
+        }
+        let place = |(first, count): Cells| {
+            let first = start + u64::from(first) * CELL;
+            first..(first + u64::from(count) * CELL).min(start + len)
+        };
+        if replaced {
+            for gone in self.not_written(disk, start..start + len, &answer.write)? {
+                self.summary.zeroed_bytes += gone.len * CELL;
+                disk.zero(gone.start * CELL..(gone.end() * CELL).min(start + len))?;
+            }
+        }
+        if !answer.write.is_empty() {
+            if !disk.write(start, &answer.write, &answer.content)? {
+                return Err(wrong());
+            }
+            self.summary.written_bytes +=
+                answer.write.iter().map(|run| crate::source::len(&place(*run))).sum::<u64>();
+        }
+        for run in &answer.zero {
+            self.zero_filled(disk, place(*run))?;
+        }
+        self.summary.sent_bytes += answer.sent_bytes();
+        self.summary.compared_bytes += u64::from(answer.compared) * CELL;
+        self.outstanding.remove(&start);
+        let now = self.progress();
+        if now.done_to.saturating_sub(self.kept.done_to) >= Checkpoint::DISK_INTERVAL {
+            self.keep(disk)?;
+        }
+        Ok(())
+    }
+
+    /// Cells of a piece that hold something and that no answer writes.
+    fn not_written<B: BlocksMut>(
+        &mut self,
+        disk: &mut B,
+        piece: Range<u64>,
+        write: &[Cells],
+    ) -> Result<Vec<Run>, B::Error> {
+        let first = piece.start / CELL;
+        self.read_bytes += len(&piece);
+        let comes = |&(start, count): &Cells| Run { start: first + u64::from(start), len: u64::from(count) };
+        let comes: Vec<Run> = write.iter().map(comes).collect();
+        Ok(runs::subtract(&disk.filled(piece)?, &comes))
+    }
+
+    /// Makes a range zero, unless it holds nothing but zeros. The whole range: a format gives back whole blocks only.
+    fn zero_filled<B: BlocksMut>(&mut self, disk: &mut B, range: Range<u64>) -> Result<(), B::Error> {
+        self.read_bytes += len(&range);
+        let filled = runs::total(&disk.filled(range.clone())?);
+        if filled > 0 {
+            disk.zero(range)?;
+            self.summary.zeroed_bytes += filled * CELL;
+        }
+        Ok(())
+    }
+
+    fn progress(&self) -> Progress {
+        Progress { done_to: self.done_to(), summary: self.summary }
+    }
+
+    fn keep<B: BlocksMut>(&mut self, disk: &mut B) -> Result<(), B::Error> {
+        let now = self.progress();
+        disk.keep(&now)?;
+        self.kept = now;
+        Ok(())
+    }
+}
+
+/// Whether runs of blocks are in order, do not overlap and lie inside.
+fn are_sorted(runs: &[Span], inside: &Range<u64>) -> bool {
+    let mut at = inside.start;
+    runs.iter().all(|&(first, count)| {
+        let from = std::mem::replace(&mut at, first.saturating_add(count));
+        first >= from && count > 0 && at <= inside.end
+    })
+}
+
+/// Whether runs of cells are in order, do not overlap and lie in a piece of so many.
+fn are_inside(runs: &[Cells], cells: u32) -> bool {
+    let mut at = 0;
+    runs.iter().all(|&(first, count)| {
+        let from = std::mem::replace(&mut at, first.saturating_add(count));
+        first >= from && count > 0 && at <= cells
+    })
+}
+
+/// Runs of blocks as ranges of bytes inside a window.
+fn within(runs: &[Span], window: &Range<u64>, size: u64) -> Vec<Range<u64>> {
+    let first = runs.partition_point(|(first, count)| (first + count) * BLOCK <= window.start);
+    let inside = runs[first..].iter().take_while(|(first, _)| first * BLOCK < window.end);
+    inside
+        .map(|(first, count)| {
+            let end = ((first + count) * BLOCK).min(size).min(window.end);
+            (first * BLOCK).max(window.start)..end
+        })
+        .collect()
 }

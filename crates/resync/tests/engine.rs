@@ -6,77 +6,101 @@
     reason = "a test fails by panicking, and its numbers are small"
 )]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::convert::Infallible;
+use std::ops::Range;
 
-use hvrsim_resync::runs::{Run, each, push};
+use hvrsim_resync::direct::Summary;
+use hvrsim_resync::runs::{Run, push};
 use hvrsim_resync::{
-    BLOCK_CELLS, Blocks, BlocksMut, Candidates, Counts, Digest, Error, Message, Options, Position,
-    REGION_CELLS, Source, Target, VERSION, candidate_blocks, local,
+    Answer, BLOCK_CELLS, Blocks, BlocksMut, Candidates, Cells, Digest, Error, Frame, Source, Target, VERSION,
 };
 use proptest::prelude::*;
 
 const BLOCK: usize = BLOCK_CELLS as usize;
+const CELL: u64 = 4096;
+/// More than two of the longest pieces, and no whole number of blocks.
+const LEN: usize = 2 * 512 + 37;
 
-/// Disks; reads and writes are counted in cells.
+/// A disk that knows exactly what it holds.
 #[derive(Clone, PartialEq, Debug)]
-struct Plain(Vec<Vec<u8>>);
+struct Plain {
+    cells: Vec<u8>,
+    candidates: Candidates,
+}
 
-impl Blocks for Plain {
-    type Payload = Vec<u8>;
-    type Error = Infallible;
+fn cells(range: &Range<u64>) -> Range<usize> {
+    (range.start / CELL) as usize..range.end.div_ceil(CELL) as usize
+}
 
-    fn sizes(&self) -> Vec<u64> {
-        self.0.iter().map(|disk| disk.len() as u64).collect()
+impl Plain {
+    fn new(cells: Vec<u8>) -> Self {
+        Self { cells, candidates: Candidates::Everything }
     }
 
-    fn present(&self, disk: u8, cells: Run) -> Result<Vec<Run>, Infallible> {
+    fn run(start: u64, &(first, count): &Cells) -> Range<usize> {
+        let first = (start / CELL) as usize + first as usize;
+        first..first + count as usize
+    }
+}
+
+impl Blocks for Plain {
+    type Content = Vec<u8>;
+    type Error = Infallible;
+
+    fn size(&self) -> u64 {
+        CELL * self.cells.len() as u64
+    }
+
+    fn candidates(&mut self, range: Range<u64>) -> Result<Vec<Range<u64>>, Infallible> {
+        Ok(self.candidates.within(0, range))
+    }
+
+    fn held(&mut self, range: Range<u64>) -> Result<Vec<Range<u64>>, Infallible> {
+        Ok(self.filled(range)?.iter().map(|run| run.start * CELL..run.end() * CELL).collect())
+    }
+
+    fn filled(&mut self, range: Range<u64>) -> Result<Vec<Run>, Infallible> {
         let mut out = Vec::new();
-        for cell in (cells.start..cells.end()).filter(|cell| self.0[usize::from(disk)][*cell as usize] != 0) {
-            push(&mut out, Run { start: cell, len: 1 });
+        for cell in cells(&range).filter(|cell| self.cells[*cell] != 0) {
+            push(&mut out, Run { start: cell as u64, len: 1 });
         }
         Ok(out)
     }
 
-    fn next_present(&self, disk: u8, from: u64) -> Result<Option<u64>, Infallible> {
-        Ok((from..self.0[usize::from(disk)].len() as u64)
-            .find(|cell| self.0[usize::from(disk)][*cell as usize] != 0))
+    fn digests(&mut self, piece: Range<u64>, wanted: u32) -> Result<Vec<Option<Digest>>, Infallible> {
+        let blocks = self.cells[cells(&piece)].chunks(BLOCK).enumerate();
+        let digest = |content: &[u8]| {
+            let mut out = [0; BLOCK];
+            out[..content.len()].copy_from_slice(content);
+            (out != [0; BLOCK]).then_some(out)
+        };
+        Ok(blocks.filter(|(at, _)| wanted >> at & 1 != 0).map(|(_, content)| digest(content)).collect())
     }
 
-    fn digest(&self, disk: u8, block: u64) -> Result<Digest, Infallible> {
-        let mut out = [0; BLOCK];
-        let content = self.0[usize::from(disk)].chunks(BLOCK).nth(block as usize).unwrap();
-        assert!(content.iter().any(|cell| *cell != 0), "an absent block is not read");
-        out[..content.len()].copy_from_slice(content);
-        Ok(out)
+    fn cell_digests(&mut self, piece: Range<u64>) -> Result<Vec<Option<Digest>>, Infallible> {
+        Ok(self.cells[cells(&piece)].iter().map(|cell| (*cell != 0).then_some([*cell; 16])).collect())
     }
 
-    fn cell_digests(&self, disk: u8, block: u64) -> Result<Vec<Digest>, Infallible> {
-        let content = self.0[usize::from(disk)].chunks(BLOCK).nth(block as usize).unwrap();
-        Ok(content.iter().map(|cell| [*cell; 16]).collect())
-    }
-
-    fn read(&self, disk: u8, cells: &[Run]) -> Result<Vec<u8>, Infallible> {
-        let content: Vec<u8> = each(cells).map(|cell| self.0[usize::from(disk)][cell as usize]).collect();
+    fn read(&mut self, start: u64, cells: &[Cells]) -> Result<Vec<u8>, Infallible> {
+        let content: Vec<u8> =
+            cells.iter().flat_map(|run| self.cells[Self::run(start, run)].to_vec()).collect();
         assert!(!content.contains(&0), "an absent cell is not sent");
         Ok(content)
     }
 }
 
 impl BlocksMut for Plain {
-    fn write(&mut self, disk: u8, cells: &[Run], payload: &Vec<u8>) -> Result<(), Infallible> {
-        for (cell, value) in each(cells).zip(payload) {
-            self.0[usize::from(disk)][cell as usize] = *value;
+    fn write(&mut self, start: u64, cells: &[Cells], content: &Vec<u8>) -> Result<bool, Infallible> {
+        let mut content = content.iter();
+        for cell in cells.iter().flat_map(|run| Self::run(start, run)) {
+            self.cells[cell] = *content.next().unwrap();
         }
-        Ok(())
+        Ok(content.next().is_none())
     }
 
-    fn zero(&mut self, disk: u8, cells: &[Run]) -> Result<(), Infallible> {
-        each(cells).for_each(|cell| self.0[usize::from(disk)][cell as usize] = 0);
-        Ok(())
-    }
-
-    fn flush(&mut self) -> Result<(), Infallible> {
+    fn zero(&mut self, range: Range<u64>) -> Result<(), Infallible> {
+        self.cells[cells(&range)].fill(0);
         Ok(())
     }
 }
@@ -84,159 +108,156 @@ impl BlocksMut for Plain {
 /// What a run did.
 #[derive(PartialEq, Debug)]
 struct Ran {
-    counts: Counts,
-    done: u64,
-    payload_lost: u64,
-    messages: usize,
+    summary: Summary,
+    frames: usize,
+    /// Content that was lost on its way.
+    lost: u64,
 }
 
-/// Carries messages until both are done; those at the places in `lost` are lost.
-fn run(source: &Plain, target: &mut Plain, options: &Options, lost: &BTreeSet<usize>) -> Ran {
-    let (mut reader, mut writer) = (Source::new(options.clone()), Target::new());
-    let mut next = Some(reader.open(source));
-    let (mut messages, mut payload_lost) = (0, 0);
-    while let Some(output) = next {
-        assert!(output.message.link_bytes() >= output.message.payload_bytes());
-        if lost.contains(&messages) {
-            payload_lost += output.message.payload_bytes();
-            let position = writer.position();
+/// Carries frames until both are done. After so many frames everything on its way is lost, again and again.
+fn run(source: &mut Plain, target: &mut Plain, full: bool, piece: u64, mut cuts: VecDeque<usize>) -> Ran {
+    let (mut reader, mut writer) = (Source::new([1; 32], full), Target::of_pieces(piece));
+    let (mut down, mut up) = (VecDeque::new(), VecDeque::new());
+    let (mut frames, mut since, mut lost) = (0, 0, 0);
+    while reader.finished().is_none() {
+        down.extend(std::iter::from_fn(|| reader.next(source).unwrap()));
+        up.extend(std::iter::from_fn(|| writer.next(target).unwrap()));
+        if cuts.front().is_some_and(|cut| since >= *cut) {
+            cuts.pop_front();
+            lost += down.iter().map(Frame::sent_bytes).sum::<u64>();
+            let done_to = writer.done_to();
             reader.interrupt();
-            writer.interrupt();
-            assert_eq!(writer.position(), position, "the checkpoint stays");
-            next = Some(reader.open(source));
-        } else if output.message.to_target() {
-            next = Some(writer.handle(target, output.message).unwrap());
-        } else {
-            next = reader.handle(source, output.message).unwrap();
+            writer.interrupt(target).unwrap();
+            assert!(writer.done_to() >= done_to, "what is done stays so");
+            (down, up, since) = (VecDeque::new(), VecDeque::new(), 0);
+            continue;
         }
-        messages += 1;
-        assert!(messages < 10_000, "the halves come to an end");
+        if let Some(frame) = down.pop_front() {
+            assert!(frame.link_bytes() > frame.sent_bytes());
+            writer.handle(target, frame).unwrap();
+        } else {
+            reader.handle(source, up.pop_front().expect("the halves come to an end")).unwrap();
+        }
+        (frames, since) = (frames + 1, since + 1);
     }
-    assert!(reader.is_done());
-    Ran { counts: reader.counts(), done: writer.blocks_done(), payload_lost, messages }
+    assert_eq!(reader.finished(), writer.finished());
+    assert_eq!(writer.done_to(), source.size());
+    assert_eq!(reader.sent_bytes() - lost, writer.summary().sent_bytes);
+    Ran { summary: writer.summary(), frames, lost }
 }
 
-/// What has to be sent and compared, told block by block, and the target as it has to become.
+/// What has to be sent, compared and zeroed, told block by block, and the target as it has to become.
 fn oracle(
-    source: &Plain,
-    target: &Plain,
-    candidates: Option<&BTreeSet<(u8, u64)>>,
+    source: &[u8],
+    target: &[u8],
+    looked_at: Option<&BTreeSet<(u8, u64)>>,
     full: bool,
-) -> (Counts, Plain) {
-    let (mut counts, mut result) = (Counts::default(), target.clone());
-    for (disk, content) in source.0.iter().enumerate() {
-        for (block, from) in content.chunks(BLOCK).enumerate() {
-            if candidates.is_some_and(|set| !set.contains(&(u8::try_from(disk).unwrap(), block as u64))) {
-                continue;
-            }
-            let at = block * BLOCK..block * BLOCK + from.len();
-            let to = &target.0[disk][at.clone()];
-            let compared = !full && from.iter().any(|cell| *cell != 0) && to.iter().any(|cell| *cell != 0);
-            counts.compared_bytes += if compared { 4096 * from.len() as u64 } else { 0 };
-            let sent = from.iter().zip(to).filter(|(from, to)| **from != 0 && !(compared && from == to));
-            counts.sent_bytes += 4096 * sent.count() as u64;
-            result.0[disk][at].copy_from_slice(from);
+) -> (Summary, Vec<u8>) {
+    let (mut counts, mut result) = (Summary::default(), target.to_vec());
+    for (block, (from, to)) in source.chunks(BLOCK).zip(target.chunks(BLOCK)).enumerate() {
+        if looked_at.is_some_and(|set| !set.contains(&(0, block as u64))) {
+            continue;
         }
+        let holds = |part: &[u8]| part.iter().any(|cell| *cell != 0);
+        let compared = !full && holds(from) && holds(to);
+        counts.compared_bytes += if compared { CELL * from.len() as u64 } else { 0 };
+        for (from, to) in from.iter().zip(to) {
+            counts.sent_bytes += if *from != 0 && !(compared && from == to) { CELL } else { 0 };
+            counts.zeroed_bytes += if *from == 0 && *to != 0 { CELL } else { 0 };
+        }
+        result[block * BLOCK..][..from.len()].copy_from_slice(from);
     }
+    counts.written_bytes = counts.sent_bytes;
     (counts, result)
 }
 
-/// Two disks, one over a region's border; few places, so that both sides often meet.
-fn plain() -> impl Strategy<Value = Plain> {
-    let writes = prop::collection::vec((0..2usize, 0..90usize, 1..20usize, 0..3u8), 0..14);
+/// Few places, so that both sides often meet.
+fn plain() -> impl Strategy<Value = Vec<u8>> {
+    let writes = prop::collection::vec((0..100usize, 1..20usize, 0..3u8), 0..14);
     writes.prop_map(|writes| {
-        let mut disks = vec![vec![0; 2 * REGION_CELLS as usize + 37], vec![0; 21]];
-        for (disk, at, len, value) in writes {
-            let at = match (disk, at) {
-                (0, 0..40) => REGION_CELLS as usize - 20 + at,
-                (0, 40..60) => 2 * REGION_CELLS as usize - 23 + at,
-                (0, at) => at,
-                (_, at) => at % 21,
+        let mut cells = vec![0; LEN];
+        for (at, len, value) in writes {
+            let at = match at {
+                40..70 => 512 - 60 + at,
+                70..100 => 1024 - 90 + at,
+                at => at,
             };
-            let end = (at + len).min(disks[disk].len());
-            disks[disk][at..end].fill(value);
+            cells[at..(at + len).min(LEN)].fill(value);
         }
-        Plain(disks)
+        cells
     })
 }
 
 fn blocks() -> impl Strategy<Value = Option<BTreeSet<(u8, u64)>>> {
-    let block =
-        prop_oneof![(Just(0u8), 0..8u64), (Just(0), 252..260u64), (Just(0), 510..515u64), (Just(1), 0..2u64)];
+    let block = prop_oneof![0..8u64, 28..36u64, 60..67u64].prop_map(|block| (0, block));
     prop::option::of(prop::collection::btree_set(block, 0..12))
 }
 
-fn options(blocks: Option<&BTreeSet<(u8, u64)>>, full: bool) -> Options {
-    Options { candidates: blocks.map_or(Candidates::Everything, Candidates::tracked), full }
+fn piece() -> impl Strategy<Value = u64> {
+    prop_oneof![Just(64 << 10), Just(192 << 10), Just(2 << 20)]
+}
+
+fn sides(source: Vec<u8>, target: Vec<u8>, blocks: Option<&BTreeSet<(u8, u64)>>) -> (Plain, Plain) {
+    let candidates = blocks.map_or(Candidates::Everything, Candidates::tracked);
+    (Plain { cells: source, candidates }, Plain::new(target))
 }
 
 proptest! {
     #[test]
     fn the_target_becomes_equal_and_nothing_more_is_sent(
-        source in plain(), target in plain(), blocks in blocks(), full: bool
+        source in plain(), target in plain(), blocks in blocks(), full: bool, piece in piece(),
     ) {
         let (expected, result) = oracle(&source, &target, blocks.as_ref(), full);
-        let options = options(blocks.as_ref(), full);
-        let total = candidate_blocks(&source, &target, &options.candidates).unwrap();
-        let mut found = target.clone();
-        let ran = run(&source, &mut found, &options, &BTreeSet::new());
-        prop_assert_eq!(&found, &result);
-        prop_assert_eq!(ran.counts, expected);
-        prop_assert_eq!(ran.done, total);
+        let (mut source, mut target) = sides(source, target, blocks.as_ref());
+        let ran = run(&mut source, &mut target, full, piece, VecDeque::new());
+        prop_assert_eq!(&target.cells, &result);
+        prop_assert_eq!(ran.summary, expected);
 
-        let again = run(&source, &mut found, &Options { full: false, ..options.clone() }, &BTreeSet::new());
-        prop_assert_eq!(again.counts.sent_bytes, 0);
-
-        let mut local = target;
-        let progress = local::run(&source, &mut local, options, Position::default(), |_| {}).unwrap();
-        prop_assert_eq!(&local, &result);
-        prop_assert_eq!((progress.counts, progress.blocks_done), (expected, total));
+        let again = run(&mut source, &mut target, false, piece, VecDeque::new());
+        prop_assert!(again.summary.was_equal());
+        let mut reverse = Plain { candidates: source.candidates.clone(), ..target };
+        prop_assert!(run(&mut reverse, &mut source, false, piece, VecDeque::new()).summary.was_equal());
     }
 
     #[test]
     fn interruptions_cost_what_was_on_its_way(
-        source in plain(), target in plain(), blocks in blocks(), full: bool,
-        lost in prop::collection::btree_set(0..24usize, 1..6)
+        source in plain(), target in plain(), blocks in blocks(), full: bool, piece in piece(),
+        cuts in prop::collection::vec_deque(0..24usize, 1..6),
     ) {
         let (expected, result) = oracle(&source, &target, blocks.as_ref(), full);
-        let options = options(blocks.as_ref(), full);
-        let total = candidate_blocks(&source, &target, &options.candidates).unwrap();
-        let mut found = target;
-        let ran = run(&source, &mut found, &options, &lost);
-        prop_assert_eq!(&found, &result);
-        prop_assert_eq!(ran.done, total);
-        prop_assert_eq!(ran.counts.sent_bytes, expected.sent_bytes + ran.payload_lost);
-        prop_assert_eq!(ran.counts.resent_bytes, ran.payload_lost);
+        let (mut source, mut target) = sides(source, target, blocks.as_ref());
+        let ran = run(&mut source, &mut target, full, piece, cuts);
+        prop_assert_eq!(&target.cells, &result);
+        // What arrived is not sent again, whatever was on its way with it.
+        prop_assert_eq!(ran.summary.sent_bytes, expected.sent_bytes);
+        prop_assert_eq!(ran.summary.zeroed_bytes, expected.zeroed_bytes);
+        prop_assert!(ran.summary.compared_bytes >= expected.compared_bytes);
+        prop_assert!(ran.lost <= 5 * expected.sent_bytes);
     }
 }
 
 #[test]
-fn an_equal_region_costs_one_exchange() {
-    let disks = Plain(vec![vec![1; 2 * REGION_CELLS as usize]]);
-    let ran = run(&disks, &mut disks.clone(), &options(None, false), &BTreeSet::new());
-    // Open, Resume, two regions of Step and Offer, the last Step, Finished.
-    assert_eq!(ran.messages, 8);
+fn equal_disks_cost_a_frame_each_way_for_a_piece() {
+    let mut disk = Plain::new(vec![1; 8 * 512]);
+    let ran = run(&mut disk.clone(), &mut disk, false, 2 << 20, VecDeque::new());
+    // Open, Begin, WantMap, Map, eight pieces asked for and answered, Finished.
+    assert_eq!(ran.frames, 4 + 16 + 1);
 }
 
 #[test]
 fn what_does_not_fit_is_refused() {
-    let (mut small, large) = (Plain(vec![vec![0; 4]]), Plain(vec![vec![1; 5]]));
-    let mut source = Source::new(options(None, false));
-    let open = source.open(&large).message;
-    assert!(matches!(Target::new().handle(&mut small, open), Err(Error::Sizes { .. })));
-    let other = Message::Open {
-        version: VERSION + 1,
-        sizes: vec![4],
-        candidates: Candidates::Everything,
-        full: false,
-    };
-    assert!(
-        matches!(Target::new().handle(&mut small, other), Err(Error::Version { theirs }) if theirs == VERSION + 1)
-    );
-    let early = Message::Step { data: None, next: None };
-    assert!(matches!(Target::new().handle(&mut small, early), Err(Error::Unexpected { message: "step" })));
+    let (mut small, mut large) = (Plain::new(vec![0; 4]), Plain::new(vec![1; 5]));
+    let mut source = Source::new([0; 32], false);
+    let open = source.next(&mut large).unwrap().unwrap();
     assert!(matches!(
-        source.handle(&large, Message::Finished),
-        Err(Error::Unexpected { message: "finished" })
+        Target::new().handle(&mut small, open),
+        Err(Error::Sizes { source_bytes: 20_480, target_bytes: 16_384 })
     ));
+    let other = Frame::Open { version: VERSION + 1, size: 16_384, generation: [0; 32], full: false };
+    let refused = Target::new().handle(&mut small, other);
+    assert!(matches!(refused, Err(Error::Version { theirs }) if theirs == VERSION + 1));
+    let early = Frame::Answer(Answer::default());
+    assert!(matches!(Target::new().handle(&mut small, early), Err(Error::Unexpected("`answer`"))));
+    let early = Frame::Finished { summary: Summary::default() };
+    assert!(matches!(source.handle(&large, early), Err(Error::Unexpected("`finished`"))));
 }

@@ -129,6 +129,14 @@ impl<D: DiskStore> Sim<D> {
 
     /// What is on its way over a link, or to or from a host, is lost.
     pub(crate) fn drop_flows(&mut self, dead: impl Fn(&Flow) -> bool) -> StoreResult<()> {
+        // A session that is broken takes its flow away itself, and what has crossed of it counts.
+        let mut sessions = Vec::new();
+        for flow in self.world.flows.values().filter(|flow| dead(flow)) {
+            if let Load::Session(session, _) = flow.load {
+                sessions.push(session);
+            }
+        }
+        sessions.into_iter().try_for_each(|id| self.break_session(id))?;
         let ids: Vec<FlowId> =
             self.world.flows.iter().filter(|(_, flow)| dead(flow)).map(|(id, _)| *id).collect();
         let now = self.world.now;
@@ -138,10 +146,8 @@ impl<D: DiskStore> Sim<D> {
             self.watch_flows(link);
         }
         for id in ids {
-            match self.world.flows.remove(&id).map(|flow| flow.load) {
-                Some(Load::Message(message)) => self.message_lost(&message),
-                Some(Load::Session(session, _)) => self.break_session(session)?,
-                None => {}
+            if let Some(Load::Message(message)) = self.world.flows.remove(&id).map(|flow| flow.load) {
+                self.message_lost(&message);
             }
         }
         Ok(())
@@ -443,7 +449,7 @@ impl<D: DiskStore> Sim<D> {
         self.next_message(id)
     }
 
-    /// Lets the engine make its next message; an empty answer ends the session.
+    /// Takes what the engine has to say next; an empty answer ends the session.
     fn next_message(&mut self, id: SessionId) -> Follows {
         let Some(session) = self.world.sessions.get(&id).cloned() else { return Ok(None) };
         let SessionSpec { source, target, .. } = session.spec;
@@ -514,7 +520,7 @@ impl<D: DiskStore> Sim<D> {
         session.running = false;
         session.version += 1;
         let version = session.version;
-        self.store.resync_interrupt(id)?;
+        self.interrupt_session(id)?;
         self.world.after(CONNECT_TIMEOUT, Event::SessionBroken { session: id, version });
         Ok(())
     }
@@ -535,9 +541,25 @@ impl<D: DiskStore> Sim<D> {
         if let Some(session) = self.world.sessions.get_mut(&id).filter(|s| s.running) {
             session.running = false;
             session.version += 1;
-            self.store.resync_interrupt(id)?;
+            self.interrupt_session(id)?;
         }
         Ok(())
+    }
+
+    /// What a session has on its way goes no further: what has crossed by now is there.
+    fn interrupt_session(&mut self, id: SessionId) -> StoreResult<()> {
+        let of_session = |flow: &Flow| matches!(flow.load, Load::Session(other, _) if other == id);
+        let flow =
+            self.world.flows.iter().find(|(_, flow)| of_session(flow)).map(|(at, flow)| (*at, flow.link));
+        let mut crossed = 0;
+        if let Some((flow, link)) = flow {
+            self.world.flows.remove(&flow);
+            let left = self.world.links[usize::from(link)].abort(self.world.now, |other| other == flow);
+            self.watch_flows(link);
+            let total = self.store.resync_next(id)?.map_or(0, |next| next.link_bytes);
+            crossed = total.saturating_sub(left);
+        }
+        self.store.resync_interrupt(id, crossed)
     }
 
     /// Sessions that lose what they read, or write, stand still until their leader asks again.

@@ -111,13 +111,22 @@ impl Link {
         through
     }
 
-    /// Takes out flows that can no longer be carried.
-    pub fn abort(&mut self, now: Instant, dead: impl Fn(FlowId) -> bool) {
+    /// Takes out flows that can no longer be carried. Returns the bytes of them that had not crossed.
+    pub fn abort(&mut self, now: Instant, dead: impl Fn(FlowId) -> bool) -> u64 {
+        let mut left = 0;
         for pipe in &mut self.pipes {
             pipe.catch_up(now, self.rate);
-            pipe.flows.retain(|(_, flow), ()| !dead(*flow));
+            let served = pipe.served;
+            pipe.flows.retain(|(end, flow), ()| {
+                let dead = dead(*flow);
+                if dead {
+                    left += end.saturating_sub(served).div_ceil(GRAIN);
+                }
+                !dead
+            });
         }
         self.version += 1;
+        u64::try_from(left).unwrap_or(u64::MAX)
     }
 }
 

@@ -27,13 +27,15 @@ pub(super) struct Differences {
     pub compared_cells: u64,
     /// Cells in `write`.
     pub sent_cells: u64,
+    /// Cells in `zero`.
+    pub zeroed_cells: u64,
 }
 
 impl Differences {
     fn clear(&mut self) {
         self.write.clear();
         self.zero.clear();
-        (self.compared_cells, self.sent_cells) = (0, 0);
+        (self.compared_cells, self.sent_cells, self.zeroed_cells) = (0, 0, 0);
     }
 
     /// Compares two buffers of one length that begin at a block.
@@ -75,6 +77,7 @@ impl Differences {
             }
             let at = start + index * CELL_BYTES;
             if is_zero(mine) {
+                self.zeroed_cells += 1;
                 push(&mut self.zero, at, mine.len());
             } else {
                 self.sent_cells += 1;

@@ -20,7 +20,7 @@ use hvrsim_disk::file::BlockFile;
 use hvrsim_types::size::{BLOCK, CELL};
 use serde::{Deserialize, Serialize};
 
-use self::compare::{BLOCK_BYTES, Differences, is_zero};
+use self::compare::{CELL_BYTES, Differences, is_zero};
 use self::pieces::{Kind, Piece, Pieces, held};
 use crate::checkpoint::{Checkpoint, Progress};
 
@@ -62,7 +62,7 @@ pub enum Error {
 }
 
 impl Error {
-    fn of(side: Side, error: hvrsim_disk::Error) -> Self {
+    pub(crate) fn of(side: Side, error: hvrsim_disk::Error) -> Self {
         match side {
             Side::Source => Self::Source(error),
             Side::Target => Self::Target(error),
@@ -77,7 +77,7 @@ pub struct Summary {
     pub compared_bytes: u64,
     /// Content that had to go to the target, in cells of 4 KiB.
     pub sent_bytes: u64,
-    /// Bytes of the target that were made zero.
+    /// Cells of the target, in bytes, that held something and were made zero.
     pub zeroed_bytes: u64,
     /// Bytes of content written into the target.
     pub written_bytes: u64,
@@ -301,7 +301,7 @@ impl<'a, W: Watch> Direct<'a, W> {
         let (written, zeroed) = (total(&found.write), total(&found.zero));
         summary.compared_bytes += CELL * found.compared_cells;
         summary.sent_bytes += CELL * found.sent_cells;
-        summary.zeroed_bytes += zeroed;
+        summary.zeroed_bytes += CELL * found.zeroed_cells;
         if written + zeroed == 0 || self.dry_run {
             return Ok(());
         }
@@ -328,24 +328,19 @@ impl<'a, W: Watch> Direct<'a, W> {
         hands: &mut Hands,
         summary: &mut Summary,
     ) -> Result<(), Error> {
-        let mut at = range.start;
+        let (mut at, mut filled) = (range.start, 0);
         while at < range.end {
             let len = (range.end - at).min(BUFFER as u64);
             let theirs = &mut hands.theirs[..usize::try_from(len).unwrap_or(BUFFER)];
             self.target().read_at(at, theirs).map_err(Error::Target)?;
-            if !theirs.chunks(BLOCK_BYTES).all(is_zero) {
-                summary.zeroed_bytes += range.end - range.start;
-                if self.dry_run {
-                    return Ok(());
-                }
-                return self
-                    .target_mut()
-                    .zero_at(range.start, range.end - range.start)
-                    .map_err(Error::Target);
-            }
+            filled += theirs.chunks(CELL_BYTES).filter(|cell| !is_zero(cell)).count() as u64;
             at += len;
         }
-        Ok(())
+        summary.zeroed_bytes += CELL * filled;
+        if filled == 0 || self.dry_run {
+            return Ok(());
+        }
+        self.target_mut().zero_at(range.start, range.end - range.start).map_err(Error::Target)
     }
 
     /// Makes durable what is done and notes it: data, flush, slot, flush.

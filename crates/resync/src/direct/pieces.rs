@@ -6,6 +6,7 @@ use std::ops::Range;
 use hvrsim_disk::Image;
 use hvrsim_disk::file::BlockFile;
 use hvrsim_types::size::BLOCK;
+use serde::{Deserialize, Serialize};
 
 use super::{Error, Side};
 
@@ -16,7 +17,7 @@ pub(crate) const WINDOW: u64 = 1 << 30;
 const LONGEST: u64 = 2 << 20;
 
 /// Which sides may hold something in a piece.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(crate) enum Kind {
     Both,
     SourceOnly,
@@ -24,7 +25,7 @@ pub(crate) enum Kind {
 }
 
 /// A stretch of whole blocks (cut at the disk's end) of one kind.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(crate) struct Piece {
     pub range: Range<u64>,
     pub kind: Kind,

@@ -8,7 +8,6 @@ use hvrsim_disk::file::{FileSystem, MemFile, MemFs};
 use hvrsim_disk::{CreateOptions, Image, OpenOptions, create_in, open_in};
 use hvrsim_resync::checkpoint::Checkpoint;
 use hvrsim_resync::direct::{Direct, Error, Options, Outcome, Summary, Watch};
-use hvrsim_resync::{Candidates, ImageBlocks, Position, local};
 use proptest::prelude::*;
 
 use crate::power::PowerFs;
@@ -33,13 +32,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_pair_becomes_equal_and_counts_as_the_halves_do(
+    fn any_pair_becomes_equal_and_counts_what_differs(
         kinds in (kind(), kind()), a in writes(), b in writes(), shared in writes(), threads in 1..4usize,
     ) {
         let fs = PowerFs::new();
         make(&*fs, "/a", kinds.0, &[&shared[..], &a].concat());
         make(&*fs, "/b", kinds.1, &[&shared[..], &b].concat());
-        make(&*fs, "/c", kinds.1, &[&shared[..], &b].concat());
         let (want, old) = (content(&*fs, "/a"), content(&*fs, "/b"));
         let source = open_in(&*fs, Path::new("/a"), &OpenOptions::read_only()).unwrap();
 
@@ -53,16 +51,10 @@ proptest! {
         let done = work(&*source, &mut *target, Options::default(), threads, &()).unwrap();
         target.close().unwrap();
         prop_assert!(done.complete && content(&*fs, "/b") == want);
-        let (compared, sent) = oracle(&want, &old, |_| true);
-        prop_assert_eq!((done.summary.compared_bytes, done.summary.sent_bytes), (compared, sent));
+        let expected = oracle(&want, &old, |_| true);
+        prop_assert_eq!(done.summary, Summary { written_bytes: done.summary.written_bytes, ..expected });
         prop_assert_eq!(told.summary, Summary { written_bytes: 0, ..done.summary });
-        prop_assert!(done.summary.written_bytes <= sent);
-
-        let halves = ImageBlocks::new(vec![open_in(&*fs, Path::new("/a"), &OpenOptions::read_only()).unwrap()], [1; 32]).unwrap();
-        let mut other = ImageBlocks::new(vec![open_in(&*fs, Path::new("/c"), &session()).unwrap()], [1; 32]).unwrap();
-        let options = hvrsim_resync::Options { candidates: Candidates::Everything, full: false };
-        let run = local::run(&halves, &mut other, options, Position::default(), |_| {}).unwrap();
-        prop_assert_eq!((run.counts.compared_bytes, run.counts.sent_bytes), (compared, sent));
+        prop_assert!(done.summary.written_bytes <= expected.sent_bytes);
 
         // A second run, and the reverse of a finished one, change nothing.
         let before = fs.changes();
@@ -96,7 +88,7 @@ proptest! {
             want[range.clone()].copy_from_slice(&new[range]);
         }
         prop_assert!(content(&*fs, "/b") == want);
-        prop_assert_eq!(done.summary.sent_bytes, oracle(&new, &old, looked_at).1);
+        prop_assert_eq!(done.summary.sent_bytes, oracle(&new, &old, looked_at).sent_bytes);
     }
 
     #[test]
@@ -108,7 +100,7 @@ proptest! {
         make(&*fs, "/b", kinds.1, &b);
         fs.settle();
         let (want, old) = (content(&*fs, "/a"), content(&*fs, "/b"));
-        let needed = oracle(&want, &old, |_| true).1;
+        let needed = oracle(&want, &old, |_| true).sent_bytes;
         let sent = Sent::default();
         fs.fail_after(cut);
         let first = attempt(&fs, threads, &sent);

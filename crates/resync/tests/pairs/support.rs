@@ -4,6 +4,7 @@ use std::path::Path;
 
 use hvrsim_disk::file::FileSystem;
 use hvrsim_disk::{CreateOptions, OpenOptions, Seed, create_in, open_in};
+use hvrsim_resync::direct::Summary;
 use proptest::prelude::*;
 
 pub const CELL: u64 = 4096;
@@ -62,18 +63,20 @@ pub fn kind() -> impl Strategy<Value = Kind> {
 }
 
 /// What has to be counted, cell by cell and block by block.
-pub fn oracle(source: &[u8], target: &[u8], looked_at: impl Fn(u64) -> bool) -> (u64, u64) {
+pub fn oracle(source: &[u8], target: &[u8], looked_at: impl Fn(u64) -> bool) -> Summary {
     let holds = |part: &[u8]| part.iter().any(|byte| *byte != 0);
-    let (mut compared, mut sent) = (0, 0);
+    let mut counts = Summary::default();
     for (number, (a, b)) in source.chunks(BLOCK as usize).zip(target.chunks(BLOCK as usize)).enumerate() {
         if !looked_at(number as u64) {
             continue;
         }
         if holds(a) && holds(b) {
-            compared += (a.len() as u64).next_multiple_of(CELL);
+            counts.compared_bytes += (a.len() as u64).next_multiple_of(CELL);
         }
-        let cells = a.chunks(CELL as usize).zip(b.chunks(CELL as usize));
-        sent += CELL * cells.filter(|(a, b)| a != b && holds(a)).count() as u64;
+        for (a, _) in a.chunks(CELL as usize).zip(b.chunks(CELL as usize)).filter(|(a, b)| a != b) {
+            let count = if holds(a) { &mut counts.sent_bytes } else { &mut counts.zeroed_bytes };
+            *count += CELL;
+        }
     }
-    (compared, sent)
+    counts
 }

@@ -331,19 +331,6 @@ impl<const STEP: u64> Extents<STEP> {
         self.within(Run { start: 0, len: end * CHUNK })
     }
 
-    /// The first cell of the map at or behind `from`.
-    pub(super) fn next(&self, from: u64) -> Option<u64> {
-        let mut at = from;
-        while at < u64::MAX {
-            let (end, value) = self.run_at(at);
-            if value.is_some() {
-                return Some(at);
-            }
-            at = end;
-        }
-        None
-    }
-
     /// Adds what `other` has in a run and this map has not, as 0 where the other has nothing.
     pub(super) fn keep(&mut self, other: &Self, run: Run) {
         let mut at = run.start;
@@ -410,10 +397,6 @@ mod tests {
             }
         }
         prop_assert_eq!(&again, &map, "equal maps are equal trees");
-        for from in 0..64 {
-            let expected = (from..64).find(|n| model[*n].is_some()).map(|n| BASE + n as u64);
-            prop_assert_eq!(map.next(BASE + from as u64), expected);
-        }
         Ok(())
     }
 

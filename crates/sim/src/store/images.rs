@@ -17,13 +17,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 
 use hvrsim_resync::runs::{self, Run};
+use hvrsim_resync::{Blocks, BlocksMut, Candidates};
 use hvrsim_types::id::{CopyId, PointId, SessionId};
 use hvrsim_types::size::{Bytes, CELL};
 
-use super::session::Session;
+use super::session::{Session, Sides};
 use super::{
-    BlockSet, Difference, DiskSpec, DiskStore, LogStats, Move, ResyncCounts, ResyncSpec, StoreResult, View,
-    Write, tally,
+    BlockSet, Difference, DiskSpec, DiskStore, LogStats, Move, ResyncCounts, ResyncSpec, StoreError,
+    StoreResult, View, Write, tally,
 };
 
 mod content;
@@ -69,20 +70,43 @@ impl Copy {
         self.tracking.as_mut().expect("tracking is on")
     }
 
-    fn side(&self, view: View, key: [u8; 32]) -> Side<&[Disk]> {
-        Side { disks: &self.disks, point: self.place(view), key }
-    }
-
-    fn base(&mut self, key: [u8; 32]) -> Side<&mut [Disk]> {
-        assert!(!self.has_failover, "the target of a resynchronization has a failover disk");
-        Side { disks: &mut self.disks, point: None, key }
-    }
-
     /// Adds what the guest sees in a run to the open log, as one write.
     fn log_present(&mut self, disk: u8, run: Run) -> StoreResult<()> {
         let mut content = vec![0; content::bytes(run)];
         self.disks[usize::from(disk)].read(None, run, &mut content)?;
         self.tracking().add(disk, run, &content)
+    }
+}
+
+/// The copies of a session.
+struct Pair<'a> {
+    copies: &'a mut BTreeMap<CopyId, Copy>,
+    from: (CopyId, View),
+    to: CopyId,
+    key: [u8; 32],
+}
+
+impl Sides<Vec<u8>> for Pair<'_> {
+    fn source(
+        &mut self,
+        disk: u8,
+        candidates: &Candidates,
+    ) -> impl Blocks<Content = Vec<u8>, Error = StoreError> {
+        let (copy, view) = self.from;
+        let copy = self.copies.get(&copy).expect("the source exists");
+        let point = copy.place(view);
+        Side {
+            disk: &copy.disks[usize::from(disk)],
+            point,
+            candidates: Some((disk, candidates)),
+            key: self.key,
+        }
+    }
+
+    fn target(&mut self, disk: u8) -> impl BlocksMut<Content = Vec<u8>, Error = StoreError> {
+        let copy = self.copies.get_mut(&self.to).expect("the target exists");
+        assert!(!copy.has_failover, "the target of a resynchronization has a failover disk");
+        Side { disk: &mut copy.disks[usize::from(disk)], point: None, candidates: None, key: self.key }
     }
 }
 
@@ -128,6 +152,10 @@ impl Images {
 
     fn copy_mut(&mut self, id: CopyId) -> &mut Copy {
         self.copies.get_mut(&id).expect("the copy exists")
+    }
+
+    fn pair(&mut self, from: (CopyId, View), to: CopyId) -> Pair<'_> {
+        Pair { copies: &mut self.copies, from, to, key: self.key }
     }
 
     fn session(&self, id: SessionId) -> &Session<Vec<u8>> {
@@ -341,8 +369,8 @@ impl DiskStore for Images {
     }
 
     fn resync_open(&mut self, session: SessionId, spec: &ResyncSpec) -> StoreResult<()> {
-        let source = self.copy(spec.source).side(spec.view, self.key);
-        let opened = Session::open(spec, &source, &self.copy(spec.target).side(View::Live, self.key))?;
+        let disks = disk_number(self.copy(spec.source).disks.len());
+        let opened = Session::open(spec, disks, &mut self.pair((spec.source, spec.view), spec.target))?;
         self.sessions.insert(session, opened);
         Ok(())
     }
@@ -352,22 +380,17 @@ impl DiskStore for Images {
     }
 
     fn resync_deliver(&mut self, session: SessionId) -> StoreResult<()> {
-        let session = self.sessions.get_mut(&session).expect("the session exists");
-        if session.next().is_some_and(|message| message.to_target) {
-            let target = self.copies.get_mut(&session.to).expect("the target exists");
-            session.deliver_to_target(&mut target.base(self.key))
-        } else {
-            let (source, view) = session.from;
-            let source = self.copies.get(&source).expect("the source exists");
-            session.deliver_to_source(&source.side(view, self.key))
-        }
+        let mut running = self.sessions.remove(&session).expect("the session exists");
+        let delivered = running.deliver(&mut self.pair(running.from, running.to));
+        self.sessions.insert(session, running);
+        delivered
     }
 
-    fn resync_interrupt(&mut self, session: SessionId) -> StoreResult<()> {
-        let session = self.sessions.get_mut(&session).expect("the session exists");
-        let (source, view) = session.from;
-        session.interrupt(&self.copies.get(&source).expect("the source exists").side(view, self.key));
-        Ok(())
+    fn resync_interrupt(&mut self, session: SessionId, crossed: u64) -> StoreResult<()> {
+        let mut running = self.sessions.remove(&session).expect("the session exists");
+        let interrupted = running.interrupt(&mut self.pair(running.from, running.to), crossed);
+        self.sessions.insert(session, running);
+        interrupted
     }
 
     fn resync_counts(&self, session: SessionId) -> ResyncCounts {
@@ -380,13 +403,13 @@ impl DiskStore for Images {
     }
 
     fn difference(&self, a: (CopyId, View), b: (CopyId, View)) -> StoreResult<Option<Difference>> {
-        let (a, b) = (self.copy(a.0).side(a.1, self.key), self.copy(b.0).side(b.1, self.key));
+        let ((a, at_a), (b, at_b)) = ((self.copy(a.0), a.1), (self.copy(b.0), b.1));
         for number in 0..disk_number(a.disks.len().max(b.disks.len())) {
             let at = usize::from(number);
             let cell = match (a.disks.get(at), b.disks.get(at)) {
                 (Some(x), Some(y)) => {
                     let sizes = (x.size() != y.size()).then(|| x.size().min(y.size()) / CELL);
-                    first_difference((x, a.point), (y, b.point))?.into_iter().chain(sizes).min()
+                    first_difference((x, a.place(at_a)), (y, b.place(at_b)))?.into_iter().chain(sizes).min()
                 }
                 _ => Some(0),
             };

@@ -128,12 +128,12 @@ pub struct ResyncSpec {
     pub full: bool,
 }
 
-/// A message on its way between the two halves of the engine.
+/// What one half of the engine has to say to the other, on its way.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Move {
     /// From the source to the target; otherwise back.
     pub to_target: bool,
-    /// Bytes that the link carries: payload, digests and a fixed framing, a pure function of the message.
+    /// Bytes that the link carries: content, digests and a fixed framing, a pure function of what is said.
     pub link_bytes: u64,
     /// Bytes that the sender read from its disks to make it.
     pub read_bytes: u64,
@@ -146,11 +146,13 @@ pub struct ResyncCounts {
     pub compared_bytes: u64,
     /// Payload before compression, without digests and framing.
     pub sent_bytes: u64,
-    /// The part of `sent_bytes` that had been sent before an interruption.
+    /// The part of `sent_bytes` that crossed the link in vain before an interruption, and had to be sent again.
     pub resent_bytes: u64,
+    /// Cells of the target, in bytes, that held something and were made zero.
+    pub zeroed_bytes: u64,
     /// Candidate blocks done.
     pub blocks_done: u64,
-    /// Candidate blocks in all.
+    /// Candidate blocks that a side held at the start.
     pub blocks_total: u64,
 }
 
@@ -158,7 +160,7 @@ impl ResyncCounts {
     /// Whether anything has been written into the target.
     #[must_use]
     pub const fn has_written(&self) -> bool {
-        self.sent_bytes > 0
+        self.sent_bytes + self.zeroed_bytes > self.resent_bytes
     }
 
     /// Both counts together.
@@ -168,6 +170,7 @@ impl ResyncCounts {
             compared_bytes: self.compared_bytes + more.compared_bytes,
             sent_bytes: self.sent_bytes + more.sent_bytes,
             resent_bytes: self.resent_bytes + more.resent_bytes,
+            zeroed_bytes: self.zeroed_bytes + more.zeroed_bytes,
             blocks_done: self.blocks_done + more.blocks_done,
             blocks_total: self.blocks_total + more.blocks_total,
         }
@@ -281,12 +284,13 @@ pub trait DiskStore {
     /// Opens a resynchronization. The target has no failover disk, and its guest does not write meanwhile; a
     /// source seen as [`View::Point`] may be written.
     fn resync_open(&mut self, session: SessionId, spec: &ResyncSpec) -> StoreResult<()>;
-    /// The message to carry next, or `None` when everything is equal. The same answer until it is delivered.
+    /// What to carry next, or `None` when everything is equal. The same answer until it is delivered.
     fn resync_next(&mut self, session: SessionId) -> StoreResult<Option<Move>>;
-    /// The message of `resync_next` has arrived: the other half works on it.
+    /// What `resync_next` told has arrived: the other half works on it.
     fn resync_deliver(&mut self, session: SessionId) -> StoreResult<()>;
-    /// The connection broke: what is on its way is lost, the engine goes back to its last checkpoint.
-    fn resync_interrupt(&mut self, session: SessionId) -> StoreResult<()>;
+    /// The connection broke when so many bytes of `resync_next` had crossed the link: whole frames among them arrived,
+    /// the rest is lost, and the engine begins again where everything is done.
+    fn resync_interrupt(&mut self, session: SessionId, crossed_bytes: u64) -> StoreResult<()>;
     /// Counts so far.
     fn resync_counts(&self, session: SessionId) -> ResyncCounts;
     /// Ends the session, finished or not.

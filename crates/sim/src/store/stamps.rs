@@ -5,11 +5,12 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use hvrsim_resync::runs::{self, Run};
+use hvrsim_resync::{Blocks, BlocksMut, Candidates};
 use hvrsim_types::id::{CopyId, PointId, SessionId};
 use hvrsim_types::size::{Bytes, CELL};
 use serde::{Deserialize, Serialize};
 
-use super::session::Session;
+use super::session::{Session, Sides};
 use super::{
     BlockSet, Difference, DiskSpec, DiskStore, Initial, LogStats, Move, ResyncCounts, ResyncSpec, StoreError,
     StoreResult, View, Write, WriteNo, tally,
@@ -59,14 +60,31 @@ impl Copy {
     fn tracking(&mut self) -> &mut Tracking {
         self.tracking.as_mut().expect("tracking is on")
     }
+}
 
-    fn side(&self, view: View) -> Side<&[Disk]> {
-        Side { disks: &self.disks, point: self.place(view) }
+/// The copies of a session.
+struct Pair<'a> {
+    copies: &'a mut BTreeMap<CopyId, Box<Copy>>,
+    from: (CopyId, View),
+    to: CopyId,
+}
+
+impl Sides<Vec<Part>> for Pair<'_> {
+    fn source(
+        &mut self,
+        disk: u8,
+        candidates: &Candidates,
+    ) -> impl Blocks<Content = Vec<Part>, Error = StoreError> {
+        let (copy, view) = self.from;
+        let copy = self.copies.get(&copy).expect("the source exists");
+        let point = copy.place(view);
+        Side { disk: &copy.disks[usize::from(disk)], point, candidates: Some((disk, candidates)) }
     }
 
-    fn base(&mut self) -> Side<&mut [Disk]> {
-        assert!(!self.has_failover, "the target of a resynchronization has a failover disk");
-        Side { disks: &mut self.disks, point: None }
+    fn target(&mut self, disk: u8) -> impl BlocksMut<Content = Vec<Part>, Error = StoreError> {
+        let copy = self.copies.get_mut(&self.to).expect("the target exists");
+        assert!(!copy.has_failover, "the target of a resynchronization has a failover disk");
+        Side { disk: &mut copy.disks[usize::from(disk)], point: None, candidates: None }
     }
 }
 
@@ -90,6 +108,10 @@ impl Stamps {
 
     fn copy_mut(&mut self, id: CopyId) -> &mut Copy {
         self.copies.get_mut(&id).expect("the copy exists")
+    }
+
+    fn pair(&mut self, from: (CopyId, View), to: CopyId) -> Pair<'_> {
+        Pair { copies: &mut self.copies, from, to }
     }
 
     fn session(&self, id: SessionId) -> &Session<Vec<Part>> {
@@ -305,8 +327,8 @@ impl DiskStore for Stamps {
     }
 
     fn resync_open(&mut self, session: SessionId, spec: &ResyncSpec) -> StoreResult<()> {
-        let source = self.copy(spec.source).side(spec.view);
-        let opened = Session::open(spec, &source, &self.copy(spec.target).side(View::Live))?;
+        let disks = number(self.copy(spec.source).disks.len());
+        let opened = Session::open(spec, disks, &mut self.pair((spec.source, spec.view), spec.target))?;
         self.sessions.insert(session, Box::new(opened));
         Ok(())
     }
@@ -316,21 +338,17 @@ impl DiskStore for Stamps {
     }
 
     fn resync_deliver(&mut self, session: SessionId) -> StoreResult<()> {
-        let session = self.sessions.get_mut(&session).expect("the session exists");
-        if session.next().is_some_and(|message| message.to_target) {
-            let target = self.copies.get_mut(&session.to).expect("the target exists");
-            session.deliver_to_target(&mut target.base())
-        } else {
-            let (source, view) = session.from;
-            session.deliver_to_source(&self.copies.get(&source).expect("the source exists").side(view))
-        }
+        let mut running = self.sessions.remove(&session).expect("the session exists");
+        let delivered = running.deliver(&mut self.pair(running.from, running.to));
+        self.sessions.insert(session, running);
+        delivered
     }
 
-    fn resync_interrupt(&mut self, session: SessionId) -> StoreResult<()> {
-        let session = self.sessions.get_mut(&session).expect("the session exists");
-        let (source, view) = session.from;
-        session.interrupt(&self.copies.get(&source).expect("the source exists").side(view));
-        Ok(())
+    fn resync_interrupt(&mut self, session: SessionId, crossed: u64) -> StoreResult<()> {
+        let mut running = self.sessions.remove(&session).expect("the session exists");
+        let interrupted = running.interrupt(&mut self.pair(running.from, running.to), crossed);
+        self.sessions.insert(session, running);
+        interrupted
     }
 
     fn resync_counts(&self, session: SessionId) -> ResyncCounts {
@@ -343,15 +361,15 @@ impl DiskStore for Stamps {
     }
 
     fn difference(&self, a: (CopyId, View), b: (CopyId, View)) -> StoreResult<Option<Difference>> {
-        let (a, b) = (self.copy(a.0).side(a.1), self.copy(b.0).side(b.1));
-        let number_of_disks = a.disks.len().max(b.disks.len());
+        let (a, b) = ((self.copy(a.0), a.1), (self.copy(b.0), b.1));
+        let number_of_disks = a.0.disks.len().max(b.0.disks.len());
         for number in 0..number(number_of_disks) {
-            let parts = |side: &Side<&[Disk]>| {
-                let disk = side.disks.get(usize::from(number))?;
+            let parts = |(copy, view): (&Copy, View)| {
+                let disk = copy.disks.get(usize::from(number))?;
                 let all = Run { start: 0, len: disk.cells() };
-                Some((disk.size, if all.len == 0 { Vec::new() } else { disk.view(side.point, all) }))
+                Some((disk.size, if all.len == 0 { Vec::new() } else { disk.view(copy.place(view), all) }))
             };
-            let cell = match (parts(&a), parts(&b)) {
+            let cell = match (parts(a), parts(b)) {
                 (Some((x, a)), Some((y, b))) => {
                     let sizes = (x != y).then(|| x.min(y) / CELL);
                     first_difference(&a, &b).into_iter().chain(sizes).min()

@@ -56,14 +56,6 @@ impl Layer<'_> {
             }
         }
     }
-
-    /// The first cell that it knows at or behind `from`.
-    fn next(&self, from: u64) -> Option<u64> {
-        match self {
-            Self::Failover(failover) => failover.own.next(from),
-            Self::Undo(_, log) => log.places().next(from),
-        }
-    }
 }
 
 /// One disk of a copy.
@@ -381,21 +373,6 @@ impl Disk {
             runs::push(&mut out, part);
         }
         out
-    }
-
-    /// The first present cell of a view at or behind `from`.
-    pub(super) fn next_present(&self, point: Option<usize>, mut from: u64) -> Option<u64> {
-        /// How far a view is looked through at once.
-        const STRIDE: u64 = 1 << 16;
-        loop {
-            let layers = self.layers(point);
-            let near = layers.iter().filter_map(|layer| layer.next(from));
-            let start = near.chain(self.present.next(from)).min()?;
-            from = (start + STRIDE).min(self.cells());
-            if let Some((part, _)) = self.view(point, Run::new(start, from)).first() {
-                return Some(part.start);
-            }
-        }
     }
 
     /// Reads whole cells of a view.

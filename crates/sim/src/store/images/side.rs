@@ -1,94 +1,117 @@
 //! A copy's disks as the resync engine sees them.
 
+use std::ops::{Deref, DerefMut, Range};
+
 use hvrsim_resync::runs::{self, Run};
-use hvrsim_resync::{BLOCK_CELLS, Blocks, BlocksMut, Digest};
+use hvrsim_resync::{BLOCK_CELLS, Blocks, BlocksMut, Candidates, Cells, Digest};
+use hvrsim_types::size::CELL;
 
 use super::content::{self, CELL_BYTES};
 use super::disk::Disk;
-use crate::store::{StoreError, StoreResult};
+use crate::store::{StoreError, StoreResult, tally};
 
-/// A view of a copy's disks; through a mutable one the base is written.
-pub(super) struct Side<D> {
-    pub(super) disks: D,
+/// Bytes of a block.
+const BLOCK_BYTES: usize = CELL_BYTES * 16;
+const _: () = assert!(BLOCK_CELLS == 16);
+
+/// A view of one of a copy's disks; through a mutable one the base is written.
+pub(super) struct Side<'a, D> {
+    pub(super) disk: D,
     /// The place of the recovery point looked at; `None` for what the guest sees.
     pub(super) point: Option<usize>,
+    /// Where to look, and the disk's number there.
+    pub(super) candidates: Option<(u8, &'a Candidates)>,
     /// The key of the digests.
     pub(super) key: [u8; 32],
 }
 
-impl<D: AsRef<[Disk]>> Side<D> {
-    fn disk(&self, number: u8) -> &Disk {
-        &self.disks.as_ref()[usize::from(number)]
-    }
+fn cells(range: &Range<u64>) -> Run {
+    tally::cells(range.start, range.end - range.start)
+}
 
-    fn block(&self, disk: u8, block: u64) -> StoreResult<Vec<u8>> {
-        let disk = self.disk(disk);
-        let run = Run::new(block * BLOCK_CELLS, ((block + 1) * BLOCK_CELLS).min(disk.cells()));
-        let mut out = vec![0; content::bytes(run)];
-        disk.read(self.point, run, &mut out)?;
-        Ok(out)
-    }
-
-    fn hash(&self, content: &[u8]) -> Digest {
+/// The digest of content; none of zeros.
+fn digest(key: &[u8; 32], content: &[u8]) -> Option<Digest> {
+    (!content::is_zero(content)).then(|| {
         let mut out = [0; 16];
-        let mut hasher = blake3::Hasher::new_keyed(&self.key);
+        let mut hasher = blake3::Hasher::new_keyed(key);
         hasher.update(content).finalize_xof().fill(&mut out);
         out
+    })
+}
+
+impl<D: Deref<Target = Disk>> Side<'_, D> {
+    fn content(&self, run: Run) -> StoreResult<Vec<u8>> {
+        let mut out = vec![0; content::bytes(run)];
+        self.disk.read(self.point, run, &mut out)?;
+        Ok(out)
     }
 }
 
-impl<D: AsRef<[Disk]>> Blocks for Side<D> {
-    type Payload = Vec<u8>;
+impl<D: Deref<Target = Disk>> Blocks for Side<'_, D> {
+    type Content = Vec<u8>;
     type Error = StoreError;
 
-    fn sizes(&self) -> Vec<u64> {
-        self.disks.as_ref().iter().map(Disk::cells).collect()
+    fn size(&self) -> u64 {
+        self.disk.size()
     }
 
-    fn present(&self, disk: u8, cells: Run) -> StoreResult<Vec<Run>> {
-        Ok(self.disk(disk).present(self.point, cells))
+    fn candidates(&mut self, range: Range<u64>) -> StoreResult<Vec<Range<u64>>> {
+        Ok(match self.candidates {
+            Some((disk, candidates)) => candidates.within(disk, range),
+            None => vec![range],
+        })
     }
 
-    fn next_present(&self, disk: u8, from: u64) -> StoreResult<Option<u64>> {
-        Ok(self.disk(disk).next_present(self.point, from))
+    fn held(&mut self, range: Range<u64>) -> StoreResult<Vec<Range<u64>>> {
+        let size = self.disk.size();
+        let bytes = |run: Run| run.start * CELL..(run.end() * CELL).min(size);
+        Ok(self.disk.present(self.point, cells(&range)).into_iter().map(bytes).collect())
     }
 
-    fn digest(&self, disk: u8, block: u64) -> StoreResult<Digest> {
-        Ok(self.hash(&self.block(disk, block)?))
+    fn filled(&mut self, range: Range<u64>) -> StoreResult<Vec<Run>> {
+        Ok(self.disk.present(self.point, cells(&range)))
     }
 
-    fn cell_digests(&self, disk: u8, block: u64) -> StoreResult<Vec<Digest>> {
-        Ok(self.block(disk, block)?.chunks_exact(CELL_BYTES).map(|cell| self.hash(cell)).collect())
+    fn digests(&mut self, piece: Range<u64>, wanted: u32) -> StoreResult<Vec<Option<Digest>>> {
+        let content = self.content(cells(&piece))?;
+        let blocks = content.chunks(BLOCK_BYTES).zip(0u32..).filter(|(_, block)| wanted >> block & 1 != 0);
+        Ok(blocks.map(|(content, _)| digest(&self.key, content)).collect())
     }
 
-    fn read(&self, disk: u8, cells: &[Run]) -> StoreResult<Vec<u8>> {
-        let mut out = vec![0; content::bytes(Run { start: 0, len: runs::total(cells) })];
+    fn cell_digests(&mut self, piece: Range<u64>) -> StoreResult<Vec<Option<Digest>>> {
+        let content = self.content(cells(&piece))?;
+        Ok(content.chunks(CELL_BYTES).map(|content| digest(&self.key, content)).collect())
+    }
+
+    fn read(&mut self, start: u64, cells: &[Cells]) -> StoreResult<Vec<u8>> {
+        let run = |&(first, count): &Cells| Run { start: start / CELL + u64::from(first), len: count.into() };
+        let all: Vec<Run> = cells.iter().map(run).collect();
+        let mut out = vec![0; content::bytes(Run { start: 0, len: runs::total(&all) })];
         let mut rest = &mut out[..];
-        for run in cells {
-            let (part, left) = rest.split_at_mut(content::bytes(*run));
-            self.disk(disk).read(self.point, *run, part)?;
+        for run in all {
+            let (part, left) = rest.split_at_mut(content::bytes(run));
+            self.disk.read(self.point, run, part)?;
             rest = left;
         }
         Ok(out)
     }
 }
 
-impl BlocksMut for Side<&mut [Disk]> {
-    fn write(&mut self, disk: u8, cells: &[Run], payload: &Vec<u8>) -> StoreResult<()> {
-        let mut rest = &payload[..];
-        for run in cells {
-            let (part, left) = rest.split_at(content::bytes(*run));
-            self.disks[usize::from(disk)].overwrite_mixed(*run, part)?;
+impl<D: DerefMut<Target = Disk>> BlocksMut for Side<'_, D> {
+    fn write(&mut self, start: u64, cells: &[Cells], content: &Vec<u8>) -> StoreResult<bool> {
+        let mut rest = &content[..];
+        for &(first, count) in cells {
+            let run = Run { start: start / CELL + u64::from(first), len: count.into() };
+            let (part, left) = rest.split_at(content::bytes(run));
+            self.disk.overwrite_mixed(run, part)?;
             rest = left;
         }
-        Ok(())
+        Ok(true)
     }
 
-    fn zero(&mut self, disk: u8, cells: &[Run]) -> StoreResult<()> {
-        cells.iter().try_for_each(|run| self.disks[usize::from(disk)].overwrite(*run, None))
-    }
-
-    fn flush(&mut self) -> StoreResult<()> {
-        Ok(())
+    /// Only what is present: recovery points keep what changes.
+    fn zero(&mut self, range: Range<u64>) -> StoreResult<()> {
+        let present = self.disk.present(None, cells(&range));
+        present.into_iter().try_for_each(|run| self.disk.overwrite(run, None))
     }
 }

@@ -195,23 +195,6 @@ impl Disk {
         out
     }
 
-    /// The first present cell of a view at or behind `from`.
-    pub(super) fn next_present(&self, point: Option<usize>, mut from: u64) -> Option<u64> {
-        /// How far a view with layers is looked through at once.
-        const STRIDE: u64 = 1 << 16;
-        if self.layers(point).next().is_none() {
-            return self.base.next(from);
-        }
-        loop {
-            let near = self.layers(point).filter_map(|layer| layer.next(from));
-            let start = near.chain(self.base.next(from)).min()?;
-            from = (start + STRIDE).min(self.cells());
-            if let Some((part, _)) = self.view(point, Run::new(start, from)).first() {
-                return Some(part.start);
-            }
-        }
-    }
-
     /// Present cells as the guest sees them.
     pub(super) fn present_cells(&self) -> u64 {
         let mut cells = self.base.cells();
@@ -234,13 +217,6 @@ impl Layer<'_> {
         match self {
             Self::Open(map) => map.segments(run).collect(),
             Self::Frozen(map) => map.segments(run),
-        }
-    }
-
-    fn next(&self, from: u64) -> Option<u64> {
-        match self {
-            Self::Open(map) => map.next(from),
-            Self::Frozen(map) => map.next(from),
         }
     }
 }

@@ -71,11 +71,6 @@ impl Frozen {
         }
         out
     }
-
-    /// The first cell of the map at or behind `from`.
-    pub(super) fn next(&self, from: u64) -> Option<u64> {
-        self.from(from).find(|(run, _)| run.end() > from).map(|(run, _)| run.start.max(from))
-    }
 }
 
 /// Appends a number in groups of seven bits, the lowest first.
@@ -118,7 +113,6 @@ mod tests {
             }
             let frozen = Frozen::new(&map);
             prop_assert_eq!(frozen.thaw(), map.clone());
-            prop_assert_eq!(frozen.next(at), map.next(at));
             let cells = |segments: Vec<(Run, Option<u64>)>| -> Vec<Option<u64>> {
                 segments.iter().flat_map(|(run, stamp)| (0..run.len).map(|_| *stamp)).collect()
             };

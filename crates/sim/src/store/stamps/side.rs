@@ -1,16 +1,21 @@
 //! A copy's disks as the resync engine sees them.
 
+use std::ops::{Deref, DerefMut, Range};
+
 use hvrsim_resync::runs::{self, Run};
-use hvrsim_resync::{BLOCK_CELLS, Blocks, BlocksMut, Digest};
+use hvrsim_resync::{BLOCK_CELLS, Blocks, BlocksMut, Candidates, Cells, Digest};
+use hvrsim_types::size::CELL;
 
 use super::disk::{Disk, Part};
-use crate::store::{StoreError, StoreResult};
+use crate::store::{StoreError, StoreResult, tally};
 
-/// A view of a copy's disks; through a mutable one the base is written.
-pub(super) struct Side<D> {
-    pub(super) disks: D,
+/// A view of one of a copy's disks; through a mutable one the base is written.
+pub(super) struct Side<'a, D> {
+    pub(super) disk: D,
     /// The place of the recovery point looked at; `None` for what the guest sees.
     pub(super) point: Option<usize>,
+    /// Where to look, and the disk's number there.
+    pub(super) candidates: Option<(u8, &'a Candidates)>,
 }
 
 /// The digest of a cell or of a block of cells with one stamp.
@@ -35,77 +40,99 @@ fn mixed(parts: &[Part]) -> Digest {
     out
 }
 
-impl<D: AsRef<[Disk]>> Side<D> {
-    fn disk(&self, number: u8) -> &Disk {
-        &self.disks.as_ref()[usize::from(number)]
+fn cells(range: &Range<u64>) -> Run {
+    tally::cells(range.start, range.end - range.start)
+}
+
+impl<D: Deref<Target = Disk>> Side<'_, D> {
+    fn filled_cells(&self, run: Run) -> Vec<Run> {
+        let mut out = Vec::new();
+        for (run, _) in self.disk.view(self.point, run) {
+            runs::push(&mut out, run);
+        }
+        out
     }
 
-    fn block(&self, disk: u8, block: u64) -> Run {
-        Run::new(block * BLOCK_CELLS, ((block + 1) * BLOCK_CELLS).min(self.disk(disk).cells()))
+    fn digest(&self, run: Run) -> Option<Digest> {
+        if let Some(stamp) = self.disk.plain_stamp(self.point, run) {
+            return (stamp != 0).then(|| one(stamp));
+        }
+        let parts = self.disk.view(self.point, run);
+        match parts[..] {
+            [] => None,
+            [(whole, stamp)] if whole == run => Some(one(stamp)),
+            _ => Some(mixed(&parts)),
+        }
     }
 }
 
-impl<D: AsRef<[Disk]>> Blocks for Side<D> {
-    type Payload = Vec<Part>;
+impl<D: Deref<Target = Disk>> Blocks for Side<'_, D> {
+    type Content = Vec<Part>;
     type Error = StoreError;
 
-    fn sizes(&self) -> Vec<u64> {
-        self.disks.as_ref().iter().map(Disk::cells).collect()
+    fn size(&self) -> u64 {
+        self.disk.size
     }
 
-    fn present(&self, disk: u8, cells: Run) -> StoreResult<Vec<Run>> {
-        let mut out = Vec::new();
-        for (run, _) in self.disk(disk).view(self.point, cells) {
-            runs::push(&mut out, run);
-        }
-        Ok(out)
-    }
-
-    fn next_present(&self, disk: u8, from: u64) -> StoreResult<Option<u64>> {
-        Ok(self.disk(disk).next_present(self.point, from))
-    }
-
-    fn digest(&self, disk: u8, block: u64) -> StoreResult<Digest> {
-        let run = self.block(disk, block);
-        if let Some(stamp) = self.disk(disk).plain_stamp(self.point, run) {
-            return Ok(one(stamp));
-        }
-        let parts = self.disk(disk).view(self.point, run);
-        Ok(match parts[..] {
-            [] => one(0),
-            [(whole, stamp)] if whole == run => one(stamp),
-            _ => mixed(&parts),
+    fn candidates(&mut self, range: Range<u64>) -> StoreResult<Vec<Range<u64>>> {
+        Ok(match self.candidates {
+            Some((disk, candidates)) => candidates.within(disk, range),
+            None => vec![range],
         })
     }
 
-    fn cell_digests(&self, disk: u8, block: u64) -> StoreResult<Vec<Digest>> {
-        let run = self.block(disk, block);
-        let parts = self.disk(disk).view(self.point, run);
-        let stamp = |cell| parts.iter().find(|(part, _)| (part.start..part.end()).contains(&cell));
-        Ok((run.start..run.end()).map(|cell| one(stamp(cell).map_or(0, |(_, stamp)| *stamp))).collect())
+    fn held(&mut self, range: Range<u64>) -> StoreResult<Vec<Range<u64>>> {
+        let size = self.disk.size;
+        let bytes = |run: Run| run.start * CELL..(run.end() * CELL).min(size);
+        Ok(self.filled_cells(cells(&range)).into_iter().map(bytes).collect())
     }
 
-    fn read(&self, disk: u8, cells: &[Run]) -> StoreResult<Vec<Part>> {
-        Ok(cells.iter().flat_map(|run| self.disk(disk).view(self.point, *run)).collect())
+    fn filled(&mut self, range: Range<u64>) -> StoreResult<Vec<Run>> {
+        Ok(self.filled_cells(cells(&range)))
+    }
+
+    fn digests(&mut self, piece: Range<u64>, wanted: u32) -> StoreResult<Vec<Option<Digest>>> {
+        let piece = cells(&piece);
+        let blocks = (0..piece.len.div_ceil(BLOCK_CELLS)).filter(|block| wanted >> block & 1 != 0);
+        let run = |block: u64| {
+            let start = piece.start + block * BLOCK_CELLS;
+            Run::new(start, (start + BLOCK_CELLS).min(piece.end()))
+        };
+        Ok(blocks.map(|block| self.digest(run(block))).collect())
+    }
+
+    fn cell_digests(&mut self, piece: Range<u64>) -> StoreResult<Vec<Option<Digest>>> {
+        let run = cells(&piece);
+        let mut out = Vec::new();
+        let mut at = run.start;
+        for (part, stamp) in self.disk.view(self.point, run) {
+            out.extend((at..part.start).map(|_| None));
+            out.extend((0..part.len).map(|_| Some(one(stamp))));
+            at = part.end();
+        }
+        out.extend((at..run.end()).map(|_| None));
+        Ok(out)
+    }
+
+    fn read(&mut self, start: u64, cells: &[Cells]) -> StoreResult<Vec<Part>> {
+        let run = |&(first, count): &Cells| Run { start: start / CELL + u64::from(first), len: count.into() };
+        Ok(cells.iter().flat_map(|cells| self.disk.view(self.point, run(cells))).collect())
     }
 }
 
-impl BlocksMut for Side<&mut [Disk]> {
-    fn write(&mut self, disk: u8, _: &[Run], payload: &Vec<Part>) -> StoreResult<()> {
-        for (run, stamp) in payload {
-            self.disks[usize::from(disk)].overwrite(*run, *stamp);
+impl<D: DerefMut<Target = Disk>> BlocksMut for Side<'_, D> {
+    fn write(&mut self, _: u64, _: &[Cells], content: &Vec<Part>) -> StoreResult<bool> {
+        for (run, stamp) in content {
+            self.disk.overwrite(*run, *stamp);
         }
-        Ok(())
+        Ok(true)
     }
 
-    fn zero(&mut self, disk: u8, cells: &[Run]) -> StoreResult<()> {
-        for run in cells {
-            self.disks[usize::from(disk)].overwrite(*run, 0);
+    /// Only what is present: recovery points keep what changes.
+    fn zero(&mut self, range: Range<u64>) -> StoreResult<()> {
+        for run in self.filled_cells(cells(&range)) {
+            self.disk.overwrite(run, 0);
         }
-        Ok(())
-    }
-
-    fn flush(&mut self) -> StoreResult<()> {
         Ok(())
     }
 }

@@ -64,8 +64,8 @@ enum Op {
         point: Option<usize>,
         tracked: Option<Vec<(usize, usize)>>,
         full: bool,
-        /// Messages that are lost.
-        lost: Vec<usize>,
+        /// What is on its way for the n-th time is cut, when this share of it (of 8 parts) has crossed.
+        lost: Vec<(usize, u64)>,
         /// Guest's writes at the source while the session runs, before these messages.
         writes: Vec<(usize, usize)>,
     },
@@ -97,7 +97,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
             prop::option::of(0..9usize),
             prop::option::of(spots()),
             prop::bool::weighted(0.2),
-            prop::collection::vec(0..12usize, 0..3),
+            prop::collection::vec((0..12usize, 0..9u64), 0..3),
             prop::collection::vec((0..8usize, 0..SPOTS), 0..3),
         ).prop_map(|(source, point, tracked, full, lost, mut writes)| {
             writes.sort_by_key(|(step, _)| *step);
@@ -274,8 +274,8 @@ fn on_store<S: DiskStore>(
                 for (_, write) in writes.extract_if(.., |(at, _)| *at <= step) {
                     store.write(id(*source), write)?;
                 }
-                if lost.contains(&step) {
-                    store.resync_interrupt(session)?;
+                if let Some((_, part)) = lost.iter().find(|(at, _)| *at == step) {
+                    store.resync_interrupt(session, message.link_bytes * part / 8)?;
                 } else {
                     store.resync_deliver(session)?;
                 }

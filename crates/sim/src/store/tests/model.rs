@@ -210,7 +210,7 @@ pub fn resync(
             if !candidate {
                 continue;
             }
-            counts.blocks_total += u64::from(candidates.is_some() || here || there);
+            counts.blocks_total += u64::from(here || there);
             let compare = here && there && !full;
             if compare {
                 counts.compared_bytes += 4096 * from.len() as u64;
@@ -220,6 +220,7 @@ pub fn resync(
                     counts.sent_bytes += 4096;
                     target.overwrite((disk, start + n), *from);
                 } else if *from == 0 && *to != 0 {
+                    counts.zeroed_bytes += 4096;
                     target.overwrite((disk, start + n), 0);
                 }
             }
