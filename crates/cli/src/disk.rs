@@ -15,7 +15,7 @@ mod make;
 mod size;
 
 use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use hvrsim_disk::{Error, ErrorKind, Seed};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -117,24 +117,6 @@ fn may_write(path: &Path, force: bool) -> Result<(), Failure> {
         )));
     }
     Ok(())
-}
-
-/// The image files beside the given ones: where children are looked for.
-fn neighbours(paths: &[&Path]) -> Vec<PathBuf> {
-    let folder = |path: &&Path| path.parent().map_or(PathBuf::from("."), Path::to_path_buf);
-    let folders: std::collections::BTreeSet<PathBuf> = paths
-        .iter()
-        .map(folder)
-        .map(|folder| if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder })
-        .collect();
-    let images = |path: &PathBuf| {
-        let ending = path.extension().map(std::ffi::OsStr::to_ascii_lowercase).unwrap_or_default();
-        ["vhdx", "avhdx", "vhd", "avhd"].iter().any(|known| ending == *known)
-    };
-    let files = folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten();
-    let mut found: Vec<PathBuf> = files.filter_map(|file| Some(file.ok()?.path())).filter(images).collect();
-    found.sort();
-    found
 }
 
 /// Whether two paths lead to one file.

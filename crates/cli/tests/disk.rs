@@ -227,7 +227,8 @@ fn snapshots_protect_their_parent_until_they_are_merged() {
     folder.write("t.avhdx", 2 << 20, 0xC2);
     let (code, _, err) = folder.says(&["resize", "base.vhdx", "16M"]);
     assert_eq!(code, Some(2));
-    assert!(err.contains("m.avhdx is a differencing file over it"), "{err}");
+    assert!(err.contains("found m.avhdx, made over it"), "{err}");
+    assert!(err.contains("use --force"), "{err}");
     let said = folder.ok(&["merge", "m.avhdx"]);
     assert!(said.contains("t.avhdx: stands over"), "{said}");
     assert!(!folder.path("m.avhdx").exists());

@@ -4,25 +4,68 @@ use std::path::{Path, PathBuf};
 
 use crate::bytes::{MIB, to_usize};
 use crate::copy::{CopyOptions, copy_sparse_in};
-use crate::details::{Details, Kind};
+use crate::details::Kind;
 use crate::error::{Error, ErrorKind};
 use crate::file::{FileSystem, HostFs};
 use crate::image::{ExtentKind, Format, Image};
-use crate::open::{OpenOptions, open_in, probe_in};
+use crate::open::{OpenOptions, open_in};
+use crate::parent;
 use crate::seed::Seed;
+use crate::vhd::VhdImage;
 use crate::vhdx::VhdxImage;
 
+/// Options of a merge.
+#[derive(Debug, Clone)]
+pub struct MergeOptions {
+    seed: Seed,
+    children: Vec<PathBuf>,
+    over_siblings: bool,
+}
+
+impl MergeOptions {
+    /// A merge that refuses to harm other files. The seed makes the GUIDs of the files that are changed.
+    #[must_use]
+    pub const fn new(seed: Seed) -> Self {
+        Self { seed, children: Vec::new(), over_siblings: false }
+    }
+
+    /// Files that have the merged one for their parent and lie in other folders than it and its parent: those
+    /// that lie there are found.
+    #[must_use]
+    pub fn children(mut self, children: &[PathBuf]) -> Self {
+        self.children = children.to_vec();
+        self
+    }
+
+    /// Merges though other differencing files stand over the parent: they will not fit it any more.
+    #[must_use]
+    pub const fn over_siblings(mut self) -> Self {
+        self.over_siblings = true;
+        self
+    }
+}
+
+/// What a merge has done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Merged {
+    /// The file that has the content now.
+    pub parent: PathBuf,
+    /// The files that stood over the merged one, and stand over the parent now.
+    pub children: Vec<PathBuf>,
+}
+
 /// Merges a differencing file into its parent and removes it: the parent then has the content of the chain as
-/// seen from the child. `children` are all files that have the child for their parent; they then stand over
-/// the parent directly. Gives the parent's path.
+/// seen from the child, its size, and what its metadata say of the disk (MS-VHDX 2.6.1.2, IsVirtualDisk).
+/// `children` are files that have the child for their parent; those beside it and beside the parent are found.
+/// They then stand over the parent directly. Gives the parent's path.
 ///
-/// After a power cut at any moment the chain has the content it had; the merge can be done again. For that a
+/// After a power cut at any moment every chain has the content it had; the merge can be done again. For that a
 /// VHDX child learns of the parent's coming DataWriteGuid (`parent_linkage2`) before the parent is changed. A
 /// VHD names its parent by an id that no change of content touches.
 ///
 /// # Errors
-/// `Unsupported` for an image without a parent, and for a VHD with children; those of [`crate::open`] and of
-/// writing.
+/// `Unsupported` for an image without a parent; `HasChildren` when other files stand over the parent; those of
+/// [`crate::open`] and of writing.
 pub fn merge(child: impl AsRef<Path>, children: &[PathBuf], seed: Seed) -> Result<PathBuf, Error> {
     merge_in(&HostFs, child.as_ref(), children, seed)
 }
@@ -37,6 +80,20 @@ pub fn merge_in(
     children: &[PathBuf],
     seed: Seed,
 ) -> Result<PathBuf, Error> {
+    let options = MergeOptions::new(seed).children(children);
+    merge_observed(fs, child, &options, &mut |_| ()).map(|merged| merged.parent)
+}
+
+/// [`merge_in`] with all options, telling how far on the disk it has come: for a progress display.
+///
+/// # Errors
+/// As [`merge`].
+pub fn merge_observed(
+    fs: &dyn FileSystem,
+    child: &Path,
+    options: &MergeOptions,
+    reached: &mut dyn FnMut(u64),
+) -> Result<Merged, Error> {
     let source = open_in(fs, child, &OpenOptions::read_only())?;
     let Some(parent) = source.details()?.parent.map(|parent| parent.path) else {
         return Err(Error::new(ErrorKind::Unsupported, "merge")
@@ -44,56 +101,106 @@ pub fn merge_in(
             .found("a disk without a parent")
             .requires("a differencing file"));
     };
+    let folders = [parent::folder(child), parent::folder(&parent)];
+    let mut siblings = parent::children_in_folders(fs, &parent, &folders)?;
+    siblings.retain(|file| !fs.is_same(file, child));
+    let mut children = parent::children_in_folders(fs, child, &folders)?;
+    let known = |file: &&PathBuf| !children.iter().any(|found| fs.is_same(found, file));
+    let further: Vec<PathBuf> = options.children.iter().filter(known).cloned().collect();
+    children.extend(further);
+
+    let merge = Merge { fs, child, parent: &parent, children: &children, seed: options.seed };
+    let held = match source.format() {
+        Format::Vhd => source.details()?.present_blocks != Some(0),
+        _ => siblings.is_empty() || !merge.is_filled()?,
+    };
+    // A merge that was cut off after its content was complete has moved children already: they are no
+    // siblings, and the content is left alone.
+    if held && !options.over_siblings {
+        parent::refuse_under(&parent, &siblings)?;
+    }
     if source.format() == Format::Vhd {
-        if !children.is_empty() {
-            return Err(Error::new(ErrorKind::Unsupported, "merge")
-                .in_file(child)
-                .found("a VHD with children of its own")
-                .remedy("merge the newest file first"));
-        }
-        let mut target = open_in(fs, &parent, &OpenOptions::read_write(seed))?;
-        fill(&*source, &mut *target)?;
-        target.close()?;
+        merge.vhd(&*source, held, reached)?;
     } else {
-        merge_vhdx(fs, &*source, (child, &parent), children, seed)?;
+        merge.vhdx(&*source, held, reached)?;
     }
     drop(source);
     fs.remove(child).map_err(|error| Error::io("merged file", error).in_file(child))?;
-    Ok(parent)
+    Ok(Merged { parent, children })
 }
 
-fn merge_vhdx(
-    fs: &dyn FileSystem,
-    source: &dyn Image,
-    (child, parent): (&Path, &Path),
-    children: &[PathBuf],
+/// A merge under way.
+struct Merge<'a> {
+    fs: &'a dyn FileSystem,
+    child: &'a Path,
+    parent: &'a Path,
+    /// The files over the child.
+    children: &'a [PathBuf],
     seed: Seed,
-) -> Result<(), Error> {
-    let mut target = VhdxImage::open(fs, parent, Some(seed))?;
-    let coming = target.plan_content()?;
-    let mut link = VhdxImage::open(fs, child, Some(seed))?;
-    link.accept_parent(coming)?;
-    Box::new(link).close()?;
-    if source.size() > target.size() {
-        target.resize(source.size())?;
+}
+
+impl Merge<'_> {
+    /// Whether the parent was changed by an earlier attempt: it has the DataWriteGuid that the child was told
+    /// of. Files that stand over it since were moved by that attempt, when the content was complete.
+    fn is_filled(&self) -> Result<bool, Error> {
+        let link = VhdxImage::open(self.fs, self.child, None)?;
+        Ok(link.parent_came())
     }
-    fill(source, &mut target)?;
-    if source.size() < target.size() {
-        target.resize(source.size())?;
+
+    fn vhdx(&self, source: &dyn Image, held: bool, reached: &mut dyn FnMut(u64)) -> Result<(), Error> {
+        let Self { fs, child, parent, seed, .. } = *self;
+        let mut target = VhdxImage::open(fs, parent, Some(seed))?;
+        if held {
+            let coming = target.plan_content()?;
+            let mut link = VhdxImage::open(fs, child, Some(seed))?;
+            link.accept_parent(coming)?;
+            let carried = link.disk_items()?;
+            Box::new(link).close()?;
+            target.take_disk_items(&carried)?;
+            if source.size() > target.size() {
+                target.resize(source.size())?;
+            }
+            fill(source, &mut target, reached)?;
+            if source.size() < target.size() {
+                target.resize(source.size())?;
+            }
+        }
+        let guid = target.write_guid();
+        Box::new(target).close()?;
+        for path in self.children {
+            let mut grandchild = VhdxImage::open(fs, path, Some(seed))?;
+            grandchild.stand_over(fs, parent, guid)?;
+            Box::new(grandchild).close()?;
+        }
+        Ok(())
     }
-    // A child that held nothing leaves the parent as it was, with the GUID that it had.
-    let guid = target.data_write_guid().unwrap_or(coming);
-    Box::new(target).close()?;
-    for path in children {
-        let mut grandchild = VhdxImage::open(fs, path, Some(seed))?;
-        grandchild.stand_over(fs, parent, guid)?;
-        Box::new(grandchild).close()?;
+
+    fn vhd(&self, source: &dyn Image, held: bool, reached: &mut dyn FnMut(u64)) -> Result<(), Error> {
+        let Self { fs, child, parent, seed, .. } = *self;
+        let mut target = VhdImage::open(fs, parent, Some(seed))?;
+        if held {
+            if source.size() != target.size() {
+                Image::resize(&mut target, source.size())?;
+            }
+            fill(source, &mut target, reached)?;
+            target.flush()?;
+            // The parent has all of it now. Once the child holds nothing, a merge that is cut off and done again
+            // does not change the parent under those that were moved.
+            VhdImage::open(fs, child, Some(seed))?.forget_blocks()?;
+        }
+        let (id, time) = (target.id(), target.time());
+        Box::new(target).close()?;
+        for path in self.children {
+            let mut grandchild = VhdImage::open(fs, path, Some(seed))?;
+            grandchild.stand_over(fs, parent, id, time)?;
+            Box::new(grandchild).close()?;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Writes what the child's own file holds into the parent.
-fn fill(source: &dyn Image, target: &mut dyn Image) -> Result<(), Error> {
+fn fill(source: &dyn Image, target: &mut dyn Image, reached: &mut dyn FnMut(u64)) -> Result<(), Error> {
     let mut buf = vec![0; to_usize(MIB)];
     for extent in source.extents(0..source.size())? {
         match extent.kind {
@@ -109,6 +216,7 @@ fn fill(source: &dyn Image, target: &mut dyn Image) -> Result<(), Error> {
             }
             ExtentKind::Absent | ExtentKind::Parent => {}
         }
+        reached(extent.end());
     }
     Ok(())
 }
@@ -138,8 +246,9 @@ pub fn flatten_in(fs: &dyn FileSystem, path: &Path, seed: Seed) -> Result<(), Er
     copy_sparse_in(fs, path, path, &options.fixed(details.kind == Kind::Fixed))
 }
 
-/// Those of `files` that are differencing files right over `path` as it is now. A change of `path` would make
-/// them useless. Files that cannot be opened are left out.
+/// Those of `files` that are differencing files right over `path` as it is now: they name its identity, and it
+/// stands where they look for their parent. A change of `path` would make them useless. Files that cannot be
+/// read are left out.
 ///
 /// # Errors
 /// Those of [`crate::open`] for `path`.
@@ -152,16 +261,21 @@ pub fn children_among(path: impl AsRef<Path>, files: &[PathBuf]) -> Result<Vec<P
 /// # Errors
 /// As [`children_among`].
 pub fn children_among_in(fs: &dyn FileSystem, path: &Path, files: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
-    let identity = |details: &Details| details.data_write_guid.or(details.id);
-    if probe_in(fs, path)? == Format::Raw {
-        return Ok(Vec::new());
-    }
-    let own = identity(&open_in(fs, path, &OpenOptions::read_only())?.details()?);
-    let depends = |file: &&PathBuf| {
-        file.as_path() != path
-            && open_in(fs, file, &OpenOptions::read_only())
-                .and_then(|image| image.details())
-                .is_ok_and(|details| details.parent.is_some_and(|parent| identity(&parent) == own))
-    };
-    Ok(files.iter().filter(depends).cloned().collect())
+    parent::children(fs, path, files)
+}
+
+/// [`children_among`] the files in the folder of `path`.
+///
+/// # Errors
+/// As [`children_among`].
+pub fn children_beside(path: impl AsRef<Path>) -> Result<Vec<PathBuf>, Error> {
+    children_beside_in(&HostFs, path.as_ref())
+}
+
+/// [`children_beside`] over another file system.
+///
+/// # Errors
+/// As [`children_beside`].
+pub fn children_beside_in(fs: &dyn FileSystem, path: &Path) -> Result<Vec<PathBuf>, Error> {
+    parent::children_in_folders(fs, path, &[parent::folder(path)])
 }

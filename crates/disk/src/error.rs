@@ -33,6 +33,8 @@ pub enum ErrorKind {
     ParentMismatch,
     /// The parent of a differencing image was not found.
     ParentNotFound,
+    /// Differencing files stand over the image: a change would make them useless.
+    HasChildren,
     /// A change log does not belong to this disk, or the disk changed without it.
     DiskMismatch,
     /// A change log was not closed: its writer died, and what it holds is not all that was written.
@@ -83,6 +85,7 @@ impl Error {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::NoSpace,
             io::ErrorKind::ReadOnlyFilesystem => ErrorKind::ReadOnly,
             io::ErrorKind::UnexpectedEof => ErrorKind::Truncated,
+            io::ErrorKind::InvalidInput | io::ErrorKind::IsADirectory => ErrorKind::Unsupported,
             _ => ErrorKind::Io,
         };
         let mut error = Self::new(kind, structure);

@@ -57,6 +57,7 @@ pub mod file;
 pub mod hrl;
 mod image;
 mod open;
+mod parent;
 mod paths;
 mod raw;
 mod seed;
@@ -64,7 +65,10 @@ mod vhd;
 mod vhdx;
 
 pub use cells::present_cells;
-pub use chain::{children_among, children_among_in, flatten, flatten_in, merge, merge_in};
+pub use chain::{
+    MergeOptions, Merged, children_among, children_among_in, children_beside, children_beside_in, flatten,
+    flatten_in, merge, merge_in, merge_observed,
+};
 pub use compare::{Comparison, compare};
 pub use copy::{CopyOptions, copy_sparse, copy_sparse_in, copy_sparse_observed};
 pub use details::{Details, Kind};

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use crate::bytes::to_usize;
 use crate::error::{Error, ErrorKind};
-use crate::file::{BlockFile, FileSystem, HostFs};
+use crate::file::{BlockFile, FileSystem, HostFs, read_structure};
 use crate::image::{Format, Image};
+use crate::parent;
 use crate::raw::{self, RawImage};
 use crate::seed::Seed;
 use crate::vhd::{self, COOKIE as VHD_COOKIE, FOOTER as VHD_FOOTER, NewVhd, VhdImage};
@@ -27,19 +28,20 @@ pub enum Access {
 pub struct OpenOptions {
     access: Access,
     format: Option<Format>,
+    under_children: bool,
 }
 
 impl OpenOptions {
     /// Opens for reading, format found by content.
     #[must_use]
     pub const fn read_only() -> Self {
-        Self { access: Access::ReadOnly, format: None }
+        Self { access: Access::ReadOnly, format: None, under_children: false }
     }
 
     /// Opens for writing, format found by content.
     #[must_use]
     pub const fn read_write(seed: Seed) -> Self {
-        Self { access: Access::ReadWrite(seed), format: None }
+        Self { access: Access::ReadWrite(seed), format: None, under_children: false }
     }
 
     /// Takes the file for this format without looking. Use it for a raw image whose content a guest controls:
@@ -47,6 +49,14 @@ impl OpenOptions {
     #[must_use]
     pub const fn format(mut self, format: Format) -> Self {
         self.format = Some(format);
+        self
+    }
+
+    /// Opens for writing though differencing files stand over the image: the caller knows that a change makes
+    /// them useless, or makes none that a guest can see.
+    #[must_use]
+    pub const fn under_children(mut self) -> Self {
+        self.under_children = true;
         self
     }
 
@@ -180,15 +190,15 @@ pub fn probe_in(fs: &dyn FileSystem, path: &Path) -> Result<Format, Error> {
 
 fn recognise(file: &dyn BlockFile, path: &Path) -> Result<Format, Error> {
     let len = file.len().map_err(|error| Error::io("file", error))?;
-    let read = |at: u64, want: usize| {
+    let read = |name, at: u64, want: usize| {
         let mut bytes = vec![0; want.min(to_usize(len.saturating_sub(at)))];
-        file.read_at(at, &mut bytes).map(|()| bytes).map_err(|error| Error::io("file", error).at(at))
+        read_structure(file, name, at, &mut bytes).map(|()| bytes)
     };
-    let front = read(0, VHD_COOKIE.len())?;
+    let front = read("front of the file", 0, VHD_COOKIE.len())?;
     if vhdx::is_vhdx(&front) {
         return Ok(Format::Vhdx);
     }
-    let footer = read(len.saturating_sub(VHD_FOOTER), VHD_COOKIE.len() + 1)?;
+    let footer = read("end of the file", len.saturating_sub(VHD_FOOTER), VHD_COOKIE.len() + 1)?;
     if front == VHD_COOKIE || footer.windows(VHD_COOKIE.len()).any(|part| part == VHD_COOKIE) {
         return Ok(Format::Vhd);
     }
@@ -222,9 +232,12 @@ fn recognise(file: &dyn BlockFile, path: &Path) -> Result<Format, Error> {
 
 /// Opens an image and the whole chain of its parents.
 ///
+/// Opening for writing looks for differencing files over the image in its folder, and refuses it when there are
+/// any: see [`OpenOptions::under_children`].
+///
 /// # Errors
 /// Those of [`probe`]; `Corrupt`, `Truncated`, `Unsupported` with the structure
-/// concerned; `ParentNotFound`, `ParentMismatch`; `ReadOnly` and `Io` from the host.
+/// concerned; `ParentNotFound`, `ParentMismatch`; `HasChildren`; `ReadOnly` and `Io` from the host.
 pub fn open(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Box<dyn Image>, Error> {
     open_in(&HostFs, path.as_ref(), options)
 }
@@ -242,6 +255,9 @@ pub fn open_in(fs: &dyn FileSystem, path: &Path, options: &OpenOptions) -> Resul
         Access::ReadOnly => None,
         Access::ReadWrite(seed) => Some(seed),
     };
+    if seed.is_some() && !options.under_children && format != Format::Raw {
+        parent::refuse_under(path, &parent::children_in_folders(fs, path, &[parent::folder(path)])?)?;
+    }
     match format {
         Format::Raw => {
             let file =
@@ -301,7 +317,8 @@ pub fn create_in(fs: &dyn FileSystem, path: &Path, options: &CreateOptions) -> R
             })?;
         }
     }
-    open_in(fs, path, &OpenOptions::read_write(options.seed).format(options.format))
+    // Nothing can stand over a file that is new.
+    open_in(fs, path, &OpenOptions::read_write(options.seed).format(options.format).under_children())
 }
 
 /// Creates a differencing file over `parent` and opens it for writing: a VHDX over a VHDX, a VHD over a VHD,
@@ -345,6 +362,7 @@ pub fn create_child_in(
                 parent: Some(NewParent {
                     disk_id: base.disk_id(),
                     data_write_guid: base.write_guid(),
+                    items: base.disk_items()?,
                     child_path: absolute(child)?,
                     path: absolute(parent)?,
                 }),
@@ -378,7 +396,7 @@ pub fn create_child_in(
                 .remedy("convert the parent to VHDX first"));
         }
     }
-    open_in(fs, child, &OpenOptions::read_write(options.seed).format(format))
+    open_in(fs, child, &OpenOptions::read_write(options.seed).format(format).under_children())
 }
 
 /// Makes a file and fills it; removes it again when that fails.

@@ -77,7 +77,8 @@ impl Image for RawImage {
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), Error> {
         self.check(offset, to_u64(buf.len()))?;
-        self.file.read_at(offset, buf).map_err(|error| self.fail("data", offset, error))
+        let read = crate::file::read_structure(&*self.file, "data", offset, buf);
+        read.map_err(|error| error.in_file(&self.path))
     }
 
     fn write_at(&mut self, offset: u64, data: &[u8]) -> Result<(), Error> {

@@ -1,11 +1,12 @@
 //! Changing images in place: `merge`, `resize`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use hvrsim_disk::{OpenOptions, children_among, open};
+use hvrsim_disk::file::HostFs;
+use hvrsim_disk::{Error, ErrorKind, MergeOptions, Merged, OpenOptions, merge_observed, open};
 use serde_json::json;
 
-use super::{Failure, neighbours, same_file, seed, size};
+use super::{Failure, bar, seed, size};
 use crate::Exit;
 use crate::out::out;
 
@@ -41,34 +42,25 @@ pub(super) struct Resize {
     json: bool,
 }
 
-/// Refuses to change an image under files that depend on it.
-fn refuse_parent(path: &Path, children: &[PathBuf], force: bool) -> Result<(), Failure> {
-    match children {
-        [] => Ok(()),
-        _ if force => Ok(()),
-        [first, ..] => Err(Failure::input(format!(
-            "{}: {} is a differencing file over it and would not fit it any more; merge or remove it first, \
-             or use --force",
-            path.display(),
-            first.display()
-        ))),
+/// Tells of `--force`, where files that depend on an image are all that is in the way.
+fn forcible(error: Error) -> Failure {
+    let children = error.kind() == ErrorKind::HasChildren;
+    let mut failure = Failure::from(error);
+    if children {
+        failure.message.push_str(", or use --force: they will not fit it any more");
     }
+    failure
 }
 
 pub(super) fn merge(arguments: &Merge) -> Result<Exit, Failure> {
     let child = &arguments.child;
-    let details = open(child, &OpenOptions::read_only())?.details()?;
-    let Some(parent) = details.parent.map(|parent| parent.path) else {
-        let message = format!("{}: merge: found a disk without a parent", child.display());
-        return Err(Failure::input(message));
-    };
-    let near = neighbours(&[child, &parent]);
-    let mut siblings = children_among(&parent, &near)?;
-    siblings.retain(|other| !same_file(other, child));
-    refuse_parent(&parent, &siblings, arguments.force)?;
-    let mut children = children_among(child, &near)?;
-    children.retain(|other| !same_file(other, child));
-    let parent = hvrsim_disk::merge(child, &children, seed(child))?;
+    let size = open(child, &OpenOptions::read_only())?.size();
+    let options = MergeOptions::new(seed(child));
+    let options = if arguments.force { options.over_siblings() } else { options };
+    let bar = bar(size, arguments.json);
+    let merged = merge_observed(&HostFs, child, &options, &mut |at| bar.set_position(at));
+    bar.finish_and_clear();
+    let Merged { parent, children, .. } = merged.map_err(forcible)?;
     if arguments.json {
         let moved: Vec<String> = children.iter().map(|path| path.display().to_string()).collect();
         let value = json!({ "parent": parent.display().to_string(), "moved_children": moved });
@@ -92,10 +84,9 @@ pub(super) fn resize(arguments: &Resize) -> Result<Exit, Failure> {
             size::show(old)
         )));
     }
-    let mut children = children_among(path, &neighbours(&[path]))?;
-    children.retain(|other| !same_file(other, path));
-    refuse_parent(path, &children, arguments.force)?;
-    let mut image = open(path, &OpenOptions::read_write(seed(path)))?;
+    let options = OpenOptions::read_write(seed(path));
+    let options = if arguments.force { options.under_children() } else { options };
+    let mut image = open(path, &options).map_err(forcible)?;
     image.resize(arguments.size)?;
     image.close()?;
     if arguments.json {

@@ -166,7 +166,9 @@ pub(super) fn check(arguments: &Check) -> Result<Exit, Failure> {
     };
     let mut left = before.clone();
     if arguments.repair && !before.is_empty() {
-        let mut image = open(&arguments.image, &OpenOptions::read_write(seed(&arguments.image)))?;
+        // Mending changes nothing that a file over this one could see.
+        let options = OpenOptions::read_write(seed(&arguments.image)).under_children();
+        let mut image = open(&arguments.image, &options)?;
         image.repair()?;
         image.close()?;
         left = findings(&look()?);

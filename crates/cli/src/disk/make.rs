@@ -84,6 +84,9 @@ pub(super) struct Snapshot {
     /// Replace the file if it is there
     #[arg(long)]
     force: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 impl Shape {
@@ -179,6 +182,11 @@ pub(super) fn snapshot(arguments: &Snapshot) -> Result<Exit, Failure> {
     let options = ChildOptions::new(seed(child));
     let options = arguments.block_size.map_or(options, |bytes| options.block_size(bytes));
     beside(child, |partial| create_child(parent, partial, &options))?;
-    out(format_args!("{}: created over {}\n", child.display(), parent.display()));
+    if arguments.json {
+        let value = json!({ "file": child.display().to_string(), "parent": parent.display().to_string() });
+        out(format_args!("{value:#}\n"));
+    } else {
+        out(format_args!("{}: created over {}\n", child.display(), parent.display()));
+    }
     Ok(Exit::Green)
 }

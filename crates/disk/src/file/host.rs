@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -101,6 +101,11 @@ pub struct HostFs;
 
 impl FileSystem for HostFs {
     fn open(&self, path: &Path, writable: bool) -> io::Result<Arc<dyn BlockFile>> {
+        // Looked at first: opening a pipe would wait for ever, and only plain files have a length to go by.
+        if !std::fs::metadata(path)?.is_file() {
+            let what = "it is a folder or a device, and only plain files can be images";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+        }
         let file = OpenOptions::new().read(true).write(writable).open(path)?;
         Ok(Arc::new(HostFile(file)))
     }
@@ -122,6 +127,22 @@ impl FileSystem for HostFs {
 
     fn absolute(&self, path: &Path) -> io::Result<PathBuf> {
         std::path::absolute(path)
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
+        let entries = std::fs::read_dir(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })?;
+        // Names as they are given: `x` in the present folder is not `./x`.
+        let mut files = Vec::new();
+        for entry in entries {
+            files.push(folder.join(entry?.file_name()));
+        }
+        files.sort();
+        Ok(files)
+    }
+
+    fn is_same(&self, left: &Path, right: &Path) -> bool {
+        let identity = |path: &Path| std::fs::metadata(path).map(|file| (file.dev(), file.ino()));
+        matches!((identity(left), identity(right)), (Ok(left), Ok(right)) if left == right)
     }
 }
 

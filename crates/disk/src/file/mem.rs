@@ -201,6 +201,15 @@ impl FileSystem for MemFs {
     fn absolute(&self, path: &Path) -> io::Result<PathBuf> {
         Ok(tidy(&Path::new("/").join(path)))
     }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
+        let folder = tidy(folder);
+        Ok(self.lock().keys().filter(|path| path.parent() == Some(&folder)).cloned().collect())
+    }
+
+    fn is_same(&self, left: &Path, right: &Path) -> bool {
+        tidy(left) == tidy(right) && self.lock().contains_key(&tidy(left))
+    }
 }
 
 #[cfg(test)]

@@ -17,6 +17,9 @@ pub use host::{HostFile, HostFs};
 pub use mem::{MemFile, MemFs};
 pub(crate) use overlay::Overlay;
 
+use crate::bytes::to_u64;
+use crate::error::{Error, ErrorKind};
+
 /// A file with positional access. Methods take `&self`: the file has no cursor, and the host orders
 /// concurrent calls.
 pub trait BlockFile: Send + Sync {
@@ -104,6 +107,46 @@ pub trait FileSystem: Send + Sync {
     /// # Errors
     /// The host's.
     fn absolute(&self, path: &Path) -> io::Result<PathBuf>;
+
+    /// The files in a folder, in order of their names. The empty path is the present folder.
+    ///
+    /// # Errors
+    /// The host's.
+    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>>;
+
+    /// Whether two paths lead to one file that is there.
+    fn is_same(&self, left: &Path, right: &Path) -> bool;
+}
+
+/// Reads a structure of a format whole. A file that ends before it is told with its length.
+pub(crate) fn read_structure(
+    file: &dyn BlockFile,
+    structure: &'static str,
+    at: u64,
+    buf: &mut [u8],
+) -> Result<(), Error> {
+    file.read_at(at, buf)
+        .map_err(|error| unreadable(file, structure, at..at.saturating_add(to_u64(buf.len())), error))
+}
+
+/// The failure of a read: one past the file's end names where that is.
+fn unreadable(file: &dyn BlockFile, structure: &'static str, range: Range<u64>, error: io::Error) -> Error {
+    let len = match file.len() {
+        Ok(len) if error.kind() == io::ErrorKind::UnexpectedEof => len,
+        _ => return Error::io(structure, error).at(range.start),
+    };
+    let wanted = range.end - range.start;
+    if len >= range.end {
+        return Error::new(ErrorKind::Io, structure)
+            .at(range.start)
+            .found(format!("fewer than {wanted} bytes, though the file goes on to {len}"))
+            .remedy("check the storage under the file");
+    }
+    Error::new(ErrorKind::Truncated, structure)
+        .at(range.start)
+        .found(format!("the end of the file at {len}"))
+        .requires(format!("{wanted} bytes, up to {}", range.end))
+        .remedy("restore the file from a complete copy")
 }
 
 /// Writes zeros piece by piece, for hosts that cannot punch holes.

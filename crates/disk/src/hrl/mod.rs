@@ -9,14 +9,19 @@
 //! block, and the writes are then applied forward. A log whose header names no end was not closed; what it
 //! holds is not all that was written.
 
+mod chain;
 mod layout;
 mod read;
 mod write;
 
+pub use chain::HrlChain;
 pub use read::{Entries, Entry, HrlReader};
 pub use write::{HrlOptions, HrlWriter};
 
 use uuid::Uuid;
+
+/// What is left to do with a log that cannot be used.
+const REMEDY: &str = "throw the log away and resynchronize the disk";
 
 /// What the header of a log says.
 #[derive(Debug, Clone, PartialEq, Eq)]

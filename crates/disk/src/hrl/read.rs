@@ -5,13 +5,11 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::HrlInfo;
 use super::layout::{self, Bad, EOL_FIELD, HEADER, Header, SLOT, Slot, VERSION, VERSION_1};
+use super::{HrlInfo, REMEDY};
 use crate::bytes::{to_u64, to_usize};
 use crate::error::{Error, ErrorKind};
-use crate::file::{BlockFile, FileSystem, HostFs};
-
-const REMEDY: &str = "throw the log away and resynchronize the disk";
+use crate::file::{BlockFile, FileSystem, HostFs, read_structure};
 
 /// A closed log, its whole chain of metadata blocks checked.
 pub struct HrlReader {
@@ -140,7 +138,7 @@ impl HrlReader {
 
     fn read(&self, at: u64, len: u64) -> Result<Vec<u8>, Error> {
         let mut bytes = vec![0; to_usize(len)];
-        self.file.read_at(at, &mut bytes).map_err(|error| Error::io("change log", error).at(at))?;
+        read_structure(&*self.file, "change log", at, &mut bytes)?;
         Ok(bytes)
     }
 
@@ -174,7 +172,7 @@ fn read_header(file: &dyn BlockFile) -> Result<Header, Error> {
         Err(Error::corrupt(name).at(0).found(found).requires(requires).remedy(REMEDY))
     };
     let mut bytes = vec![0; to_usize(HEADER)];
-    file.read_at(0, &mut bytes).map_err(|error| Error::io(name, error).at(0))?;
+    read_structure(file, name, 0, &mut bytes)?;
     let header = match Header::decode(&bytes) {
         Ok(header) => header,
         Err(Bad::Cookie) => return corrupt("another cookie".into(), "the cookie \"msctlog \" (MS-HRL 2.2)"),

@@ -36,6 +36,8 @@ pub struct HrlWriter {
     /// Where the last metadata block stands, and where the next byte goes.
     block: u64,
     end: u64,
+    /// A write of the log has failed: what the file holds is not known.
+    failed: bool,
 }
 
 impl HrlWriter {
@@ -62,11 +64,58 @@ impl HrlWriter {
             entries: 0,
         };
         let header = Header { info, version: VERSION, end: 0, error: 0, metadata_size: METADATA };
-        let mut log =
-            Self { path: path.to_path_buf(), file, header, slots: Vec::new(), block: 0, end: HEADER };
-        log.put(0, &log.header.encode())?;
-        log.put_block()?;
+        let path = path.to_path_buf();
+        let mut log = Self { path, file, header, slots: Vec::new(), block: 0, end: HEADER, failed: false };
+        let begun = log.put(0, &log.header.encode()).and_then(|()| log.put_block());
+        if let Err(error) = begun {
+            // The first failure is the one to tell.
+            let _ = fs.remove(&log.path);
+            return Err(error);
+        }
         Ok(log)
+    }
+
+    /// Ends this log and goes on in a new one at `path`, which names this one as the log before it. `now` is in
+    /// seconds since 2000-01-01 UTC. Gives the size of the log that ended.
+    ///
+    /// # Errors
+    /// As [`HrlWriter::create`]: this log then goes on. As [`HrlWriter::close`]: no log goes on, since what the
+    /// disk holds of this one is not known.
+    pub fn rotate(
+        &mut self,
+        path: impl AsRef<Path>,
+        unique_id: Uuid,
+        data_write_guid: Uuid,
+        now: u32,
+    ) -> Result<u64, Error> {
+        self.rotate_in(&HostFs, path.as_ref(), unique_id, data_write_guid, now)
+    }
+
+    /// [`HrlWriter::rotate`] over another file system.
+    ///
+    /// # Errors
+    /// As [`HrlWriter::rotate`].
+    pub fn rotate_in(
+        &mut self,
+        fs: &dyn FileSystem,
+        path: &Path,
+        unique_id: Uuid,
+        data_write_guid: Uuid,
+        now: u32,
+    ) -> Result<u64, Error> {
+        let previous_id = self.header.info.unique_id;
+        let options = HrlOptions { unique_id, previous_id, data_write_guid, created: now };
+        let next = Self::create_in(fs, path, &options)?;
+        let size = match self.finish(now) {
+            Ok(size) => size,
+            Err(error) => {
+                // The first failure is the one to tell.
+                let _ = fs.remove(path);
+                return Err(error);
+            }
+        };
+        *self = next;
+        Ok(size)
     }
 
     /// Appends one write to the disk, made `time` seconds after 2000-01-01 UTC. An empty one leaves no trace.
@@ -84,15 +133,17 @@ impl HrlWriter {
         if len == 0 {
             return Ok(());
         }
+        self.check_usable()?;
         self.put(self.end, data)?;
         self.end += u64::from(len);
         self.slots.push(Slot { offset, len, time, data_sum: layout::sum(data) });
         self.header.info.entries += 1;
-        if self.slots.len() == layout::slots_in(self.header.metadata_size) {
-            self.put_block()
-        } else {
-            Ok(())
+        if self.slots.len() < layout::slots_in(self.header.metadata_size) {
+            return Ok(());
         }
+        let put = self.put_block();
+        self.failed |= put.is_err();
+        put
     }
 
     /// Bytes that the log would have if it were closed now: 4096 for the header, 4096 for the first metadata
@@ -115,6 +166,13 @@ impl HrlWriter {
     /// # Errors
     /// `NoSpace`, `Io`: the log is then not closed.
     pub fn close(mut self, modified: u32) -> Result<u64, Error> {
+        self.finish(modified)
+    }
+
+    fn finish(&mut self, modified: u32) -> Result<u64, Error> {
+        self.check_usable()?;
+        // Until all of it is durable.
+        self.failed = true;
         if !self.slots.is_empty() {
             self.put_block()?;
         }
@@ -123,7 +181,19 @@ impl HrlWriter {
         self.header.info.modified = modified;
         self.put(0, &self.header.encode())?;
         self.flush()?;
+        self.failed = false;
         Ok(self.end)
+    }
+
+    fn check_usable(&self) -> Result<(), Error> {
+        if !self.failed {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Io, "change log")
+            .in_file(&self.path)
+            .found("a write after one that failed")
+            .requires("a log without gaps (MS-HRL 2.2)")
+            .remedy(super::REMEDY))
     }
 
     fn put_block(&mut self) -> Result<(), Error> {

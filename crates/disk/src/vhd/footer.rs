@@ -94,6 +94,12 @@ impl Footer {
         get_u64(&self.0, 16)
     }
 
+    /// Names another place of that header.
+    pub(super) fn set_header_offset(&mut self, at: u64) {
+        put(&mut self.0, 16, &at.to_be_bytes());
+        seal(&mut self.0, CHECKSUM);
+    }
+
     /// Bytes of the disk, by the field that this footer's writer means.
     pub(super) fn size(&self) -> u64 {
         let sectors = self.geometry_sectors();

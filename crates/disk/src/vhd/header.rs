@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{SECTOR, checksum, get_u32, get_u64, seal};
 use crate::bytes::{array, put, to_u64, to_usize};
 use crate::error::{Error, ErrorKind};
-use crate::file::BlockFile;
+use crate::file::{BlockFile, read_structure};
 
 /// Bytes of the header.
 pub(super) const LEN: u64 = 1024;
@@ -53,7 +53,7 @@ impl SparseHeader {
     pub(super) fn read(file: &dyn BlockFile, at: u64, size: u64) -> Result<Self, Error> {
         let name = "VHD dynamic header";
         let mut buf = vec![0; to_usize(LEN)];
-        file.read_at(at, &mut buf).map_err(|error| Error::io(name, error).at(at))?;
+        read_structure(file, name, at, &mut buf)?;
         let fault = |kind, at: u64, found: String, requires: &'static str| {
             Err(Error::new(kind, name).at(at).found(found).requires(requires))
         };
@@ -122,6 +122,7 @@ impl SparseHeader {
         let units = name.encode_utf16().take(NAME.len() / 2 - 1);
         let text: Vec<u8> = units.flat_map(u16::to_be_bytes).collect();
         put(&mut self.0, NAME.start, &text);
+        self.0[LOCATORS..LOCATORS + 8 * LOCATOR].fill(0);
         for (index, locator) in locators.iter().enumerate() {
             let at = LOCATORS + LOCATOR * index;
             let space = locator.len.next_multiple_of(512);
@@ -188,8 +189,7 @@ fn read_text(file: &dyn BlockFile, locator: &Locator) -> Result<String, Error> {
         return Err(fault(format!("{} bytes", locator.len)));
     }
     let mut bytes = vec![0; to_usize(u64::from(locator.len))];
-    file.read_at(locator.offset, &mut bytes)
-        .map_err(|error| Error::io("VHD parent locator", error).at(locator.offset))?;
+    read_structure(file, "VHD parent locator", locator.offset, &mut bytes)?;
     let units: Vec<u16> = bytes.chunks_exact(2).map(|pair| u16::from_le_bytes(array(pair, 0))).collect();
     let text = String::from_utf16(&units).map_err(|_| fault("no UTF-16 text".into()))?;
     Ok(text.trim_end_matches('\0').to_owned())

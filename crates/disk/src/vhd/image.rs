@@ -13,12 +13,11 @@ use super::{SECTOR, get_u32};
 use crate::bytes::{round_up, to_u64, to_usize};
 use crate::details::{Details, Kind};
 use crate::error::{Error, ErrorKind};
-use crate::file::{BlockFile, FileSystem};
+use crate::file::{BlockFile, FileSystem, read_structure};
 use crate::image::{Extent, ExtentKind, Format, Image, check_range, push_extent};
+use crate::parent::{self, Kin, ParentLink};
 use crate::seed::Seed;
 
-/// Longest chain of differencing files that is followed.
-const MAX_CHAIN: usize = 256;
 /// A table entry of a block that is not there.
 pub(super) const ABSENT: u32 = u32::MAX;
 
@@ -66,23 +65,8 @@ impl VhdImage {
         let file = fs.open(path, writable).map_err(|error| Error::io("file", error).in_file(path))?;
         let (mut image, kind) = Self::open_file(path, file, writable).map_err(|error| error.in_file(path))?;
         if kind == FooterKind::Differencing {
-            let paths = image.candidates()?;
-            let found = paths.iter().find(|path| fs.open(path, false).is_ok()).ok_or_else(|| {
-                let tried: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
-                Error::new(ErrorKind::ParentNotFound, "VHD parent locator")
-                    .in_file(path)
-                    .found(format!("no file at {}", tried.join(" nor at ")))
-                    .remedy("put the parent back where the differencing file expects it")
-            })?;
-            if depth >= MAX_CHAIN {
-                return Err(Error::new(ErrorKind::Unsupported, "chain of differencing files")
-                    .in_file(path)
-                    .found(format!("more than {MAX_CHAIN} files"))
-                    .remedy(
-                        "merge the older files; if the chain runs in a circle, restore it from a backup",
-                    ));
-            }
-            let parent = Self::open_link(fs, found, false, depth + 1)?;
+            let found = parent::find(fs, path, &image.candidates()?, depth)?;
+            let parent = Self::open_link(fs, &found, false, depth + 1)?;
             image.check_parent(&parent)?;
             image.parent = Some(Box::new(parent));
         }
@@ -116,6 +100,18 @@ impl VhdImage {
     pub(crate) fn candidates(&self) -> Result<Vec<PathBuf>, Error> {
         let Some(sparse) = &self.sparse else { return Ok(Vec::new()) };
         sparse.header.candidates(&*self.file, &self.path).map_err(|error| error.in_file(&self.path))
+    }
+
+    /// What the file is to those over it, and over whom it stands.
+    fn kin(&self) -> Result<Kin, Error> {
+        let differs = self.footer.check(0)? == FooterKind::Differencing;
+        let parent = match self.sparse.as_ref().filter(|_| differs) {
+            Some(sparse) => {
+                Some(ParentLink { candidates: self.candidates()?, accepted: vec![sparse.header.parent_id()] })
+            }
+            None => None,
+        };
+        Ok(Kin { identity: self.id(), parent })
     }
 
     fn check_parent(&self, parent: &Self) -> Result<(), Error> {
@@ -162,7 +158,7 @@ impl VhdImage {
     }
 
     fn read_here(&self, place: u64, buf: &mut [u8]) -> Result<(), Error> {
-        self.file.read_at(place, buf).map_err(|error| self.fail("VHD block", place, error))
+        read_structure(&*self.file, "VHD block", place, buf).map_err(|error| error.in_file(&self.path))
     }
 
     fn extents_below(&self, range: Range<u64>, list: &mut Vec<Extent>, zero: bool) -> Result<(), Error> {
@@ -201,13 +197,20 @@ impl VhdImage {
     }
 }
 
+/// Reads of a file what it is to those over it, and over whom it stands.
+pub(crate) fn kin(fs: &dyn FileSystem, path: &Path) -> Result<Kin, Error> {
+    let file = fs.open(path, false).map_err(|error| Error::io("file", error).in_file(path))?;
+    let (image, _) = VhdImage::open_file(path, file, false).map_err(|error| error.in_file(path))?;
+    image.kin()
+}
+
 /// Finds the footer that counts. A fixed disk has one, at the end, and its front belongs to the guest; of a
 /// sparse file's two the one at the front counts, since growing writes over the other.
 fn find_footer(file: &dyn BlockFile, len: u64) -> Result<Found, Error> {
     let read = |at: u64| {
         let mut buf = [0; 512];
         let part = &mut buf[..to_usize(len.saturating_sub(at).min(FOOTER))];
-        file.read_at(at, part).map_err(|error| Error::io("VHD footer", error).at(at))?;
+        read_structure(file, "VHD footer", at, part)?;
         Ok(Footer::decode(&buf).map(|footer| (footer, at)))
     };
     let front = read(0)?;
@@ -235,13 +238,35 @@ fn find_footer(file: &dyn BlockFile, len: u64) -> Result<Found, Error> {
     }
 }
 
+/// Two parts of a file in one place.
+fn overlap(name: &str, at: u64, other: &str, end: u64) -> Error {
+    Error::corrupt(format!("VHD {name}"))
+        .at(at)
+        .found(format!("space up to {end} that {other} has too"))
+        .requires("structures and blocks never to overlap (VHD 1.0)")
+        .remedy("restore the file from a backup")
+}
+
+/// A part that leaves the file.
+fn cut_off(name: &str, at: u64, length: u64, len: u64) -> Error {
+    Error::new(ErrorKind::Truncated, format!("VHD {name}"))
+        .at(at)
+        .found(format!("{length} bytes in a file of {len}"))
+        .requires("every block to lie within the file (VHD 1.0)")
+        .remedy("restore the file from a complete copy")
+}
+
 impl Sparse {
     fn read(file: &dyn BlockFile, len: u64, found: &Found, size: u64) -> Result<Self, Error> {
         let header_offset = found.footer.header_offset();
         let header = SparseHeader::read(file, header_offset, size)?;
         let bat_offset = header.bat_offset();
-        let mut table = vec![0; to_usize(size.div_ceil(header.block_size()) * 4)];
-        file.read_at(bat_offset, &mut table).map_err(|error| Error::io("VHD BAT", error).at(bat_offset))?;
+        let needed = size.div_ceil(header.block_size()) * 4;
+        if bat_offset.checked_add(needed).is_none_or(|end| end > len) {
+            return Err(cut_off("BAT", bat_offset, needed, len));
+        }
+        let mut table = vec![0; to_usize(needed)];
+        read_structure(file, "VHD BAT", bat_offset, &mut table)?;
         let bat = (0..table.len()).step_by(4).map(|at| get_u32(&table, at)).collect();
         let mut sparse = Self { header, header_offset, bat, end: 0, front: found.front, rear: false };
         sparse.end = sparse.check(len)?;
@@ -249,41 +274,49 @@ impl Sparse {
         Ok(sparse)
     }
 
-    /// Refuses blocks that leave the file or overlap anything; gives the end of what is used.
+    /// Refuses blocks that leave the file or overlap anything; gives the end of what is used. A table may claim
+    /// millions of blocks: what is held for each of them is its sector number.
     fn check(&self, len: u64) -> Result<u64, Error> {
         let table = round_up(self.header.entries() * 4, SECTOR);
-        let mut used = vec![
-            (0, FOOTER, "the front footer".to_owned()),
-            (self.header_offset, HEADER, "the dynamic header".to_owned()),
-            (self.header.bat_offset(), table, "the BAT".to_owned()),
+        let mut fixed = vec![
+            (0, FOOTER, "front footer"),
+            (self.header_offset, HEADER, "dynamic header"),
+            (self.header.bat_offset(), table, "BAT"),
         ];
-        let texts = self.header.locator_ranges();
-        used.extend(texts.map(|(offset, len)| (offset, len, "a parent locator".to_owned())));
+        fixed.extend(self.header.locator_ranges().map(|(offset, len)| (offset, len, "parent locator")));
+        fixed.sort_unstable();
+        let end_of = |part: &(u64, u64, &str)| part.0.saturating_add(part.1);
+        if let Some(pair) = fixed.windows(2).find(|pair| end_of(&pair[0]) > pair[1].0) {
+            return Err(overlap(pair[1].2, pair[1].0, pair[0].2, end_of(&pair[0])));
+        }
+        if let Some(part) = fixed.iter().find(|part| end_of(part) > len && part.2 != "BAT") {
+            return Err(cut_off(part.2, part.0, part.1, len));
+        }
+        let mut sectors: Vec<u32> = self.bat.iter().copied().filter(|sector| *sector != ABSENT).collect();
+        sectors.sort_unstable();
         let block_len = self.bitmap_len() + self.header.block_size();
-        for (block, sector) in self.bat.iter().enumerate().filter(|(_, sector)| **sector != ABSENT) {
-            used.push((u64::from(*sector) * SECTOR, block_len, format!("block {block}")));
-        }
-        used.sort_unstable();
-        let mut before: Option<(u64, &str)> = None;
-        for (offset, length, name) in &used {
-            if let Some((end, other)) = before.filter(|(end, _)| end > offset) {
-                return Err(Error::corrupt(format!("VHD {}", name.trim_start_matches("the ")))
-                    .at(*offset)
-                    .found(format!("space up to {end} that {other} has too"))
-                    .requires("structures and blocks never to overlap (VHD 1.0)")
-                    .remedy("restore the file from a backup"));
+        let names = |at: u64| {
+            let found = |sector: &u32| u64::from(*sector) * SECTOR == at;
+            [self.bat.iter().position(found), self.bat.iter().rposition(found)]
+                .map(|block| format!("block {}", block.unwrap_or_default()))
+        };
+        let mut before: Option<u64> = None;
+        for at in sectors.iter().map(|sector| u64::from(*sector) * SECTOR) {
+            let end = at + block_len;
+            if let Some(other) = before.filter(|other| other + block_len > at) {
+                return Err(overlap(&names(at)[1], at, &names(other)[0], other + block_len));
             }
-            let end = offset.saturating_add(*length);
-            if end > len && name != "the BAT" {
-                return Err(Error::new(ErrorKind::Truncated, format!("VHD {name}"))
-                    .at(*offset)
-                    .found(format!("{length} bytes in a file of {len}"))
-                    .requires("every block to lie within the file (VHD 1.0)")
-                    .remedy("restore the file from a complete copy"));
+            if let Some(part) = fixed.iter().find(|part| part.0 < end && end_of(part) > at) {
+                return Err(overlap(&names(at)[0], at, part.2, end_of(part)));
             }
-            before = Some((end, name));
+            if end > len {
+                return Err(cut_off(&names(at)[0], at, block_len, len));
+            }
+            before = Some(at);
         }
-        Ok(round_up(before.map_or(0, |(end, _)| end), SECTOR))
+        let before = before.map_or(0, |at| at + block_len);
+        let end = fixed.iter().map(end_of).max().unwrap_or(0).max(before);
+        Ok(round_up(end, SECTOR))
     }
 
     /// Bytes of a block's sector bitmap.

@@ -7,6 +7,7 @@
 //!   image    opening either footer, the table, reading, extents
 //!   write    the writing session
 //!   resize   another size in place
+//!   relink   another parent with the same content
 //! ```
 //!
 //! The format has no log. What a power cut may leave is therefore decided by order alone: nothing is pointed
@@ -16,12 +17,13 @@ mod create;
 mod footer;
 mod header;
 mod image;
+mod relink;
 mod resize;
 mod write;
 
 pub(crate) use create::{NewParent, NewVhd};
 pub(crate) use footer::{COOKIE, LEN as FOOTER};
-pub(crate) use image::VhdImage;
+pub(crate) use image::{VhdImage, kin};
 
 /// Bytes of a sector.
 pub(crate) const SECTOR: u64 = 512;

@@ -20,7 +20,7 @@ impl VhdImage {
             return Err(Error::new(ErrorKind::Unsupported, "resize")
                 .in_file(&self.path)
                 .found("a differencing VHD")
-                .requires("a fixed or dynamic VHD")
+                .requires("the size of its parent: its bits know \"here\" and \"in the parent\", not \"zero\" (VHD 1.0)")
                 .remedy("merge it first, or convert the chain to VHDX"));
         }
         self.begin()?;

@@ -16,6 +16,7 @@ use super::footer::LEN as FOOTER;
 use super::image::{ABSENT, VhdImage, by_block, runs};
 use crate::bytes::{to_u64, to_usize};
 use crate::error::{Error, ErrorKind};
+use crate::file::read_structure;
 use crate::image::Image;
 use crate::raw::read_only;
 
@@ -92,7 +93,8 @@ impl VhdImage {
         let Some(sparse) = &self.sparse else { return Ok(None) };
         let Some(at) = sparse.bitmap_at(block) else { return Ok(None) };
         let mut bitmap = vec![0; to_usize(sparse.bitmap_len())];
-        self.file.read_at(at, &mut bitmap).map_err(|error| self.fail("VHD sector bitmap", at, error))?;
+        let read = read_structure(&*self.file, "VHD sector bitmap", at, &mut bitmap);
+        read.map_err(|error| error.in_file(&self.path))?;
         Ok(Some(Cow::Owned(bitmap)))
     }
 

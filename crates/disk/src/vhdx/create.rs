@@ -8,9 +8,9 @@ use super::SIGNATURE;
 use super::bat::{Entry, Geometry, Slot, State};
 use super::header::{Header, OFFSETS as HEADERS};
 use super::locator::Locator;
-use super::metadata::{BLOCK_SIZES, MAX_DISK, Metadata};
+use super::metadata::{BLOCK_SIZES, DiskItem, MAX_DISK, Metadata};
 use super::region::{self, Region, Regions};
-use crate::bytes::{KIB, MIB, put, round_up, to_usize};
+use crate::bytes::{KIB, MIB, put, round_up, to_u64, to_usize};
 use crate::error::{Error, ErrorKind};
 use crate::file::BlockFile;
 use crate::seed::{GuidSource, Seed};
@@ -40,6 +40,8 @@ pub(crate) struct NewDisk {
 pub(crate) struct NewParent {
     pub disk_id: Uuid,
     pub data_write_guid: Uuid,
+    /// What its metadata say of the disk.
+    pub items: Vec<DiskItem>,
     /// The two absolute paths, of which the locator is made.
     pub child_path: PathBuf,
     pub path: PathBuf,
@@ -91,6 +93,13 @@ impl NewDisk {
             Region { id: region::BAT, offset: BAT_OFFSET, length: bat_len },
             Region { id: region::METADATA, offset: METADATA_OFFSET, length: MIB },
         );
+        let carried = self.parent.as_ref().map_or(&[][..], |parent| &parent.items[..]);
+        let content = metadata.encode(carried);
+        if to_u64(content.len()) > MIB {
+            return Err(Error::new(ErrorKind::Unsupported, "metadata region")
+                .found(format!("{} bytes of items that the parent's disk brings along", content.len()))
+                .requires("at most 1 MiB"));
+        }
         let mut write = || -> std::io::Result<()> {
             file.set_len(BAT_OFFSET + bat_len)?;
             for at in HEADERS {
@@ -100,7 +109,7 @@ impl NewDisk {
             for at in region::OFFSETS {
                 file.write_at(at, &regions)?;
             }
-            file.write_at(METADATA_OFFSET, &metadata.encode())?;
+            file.write_at(METADATA_OFFSET, &content)?;
             if self.fixed {
                 allocate_all(file, &geometry, BAT_OFFSET + bat_len)?;
             }

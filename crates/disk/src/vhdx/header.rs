@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use crate::bytes::{KIB, MIB, crc_without, get_guid, get_u16, get_u32, get_u64, put, seal, to_usize};
 use crate::error::{Error, ErrorKind};
-use crate::file::BlockFile;
+use crate::file::{BlockFile, read_structure};
 
 /// Where the two headers stand.
 pub(crate) const OFFSETS: [u64; 2] = [64 * KIB, 128 * KIB];
@@ -116,7 +116,7 @@ impl Current {
     pub(crate) fn read(file: &dyn BlockFile) -> Result<Self, Error> {
         let mut bytes = [vec![0; to_usize(LEN)], vec![0; to_usize(LEN)]];
         for (buf, at) in bytes.iter_mut().zip(OFFSETS) {
-            file.read_at(at, buf).map_err(|error| Error::io("VHDX header", error).at(at))?;
+            read_structure(file, "VHDX header", at, buf)?;
         }
         let slot = match [Header::decode(&bytes[0]), Header::decode(&bytes[1])] {
             [Some(first), Some(second)] if first.sequence == second.sequence && bytes[0] != bytes[1] => {

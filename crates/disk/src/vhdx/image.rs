@@ -16,12 +16,10 @@ use super::{SIGNATURE, check};
 use crate::bytes::{array, to_u64, to_usize};
 use crate::details::{Details, Kind};
 use crate::error::{Error, ErrorKind};
-use crate::file::{BlockFile, FileSystem};
+use crate::file::{BlockFile, FileSystem, read_structure};
 use crate::image::{Extent, ExtentKind, Format, Image, Trim, check_range, push_extent};
+use crate::parent;
 use crate::seed::{GuidSource, Seed};
-
-/// Longest chain of differencing files that is followed; Hyper-V itself stops earlier.
-const MAX_CHAIN: usize = 256;
 
 /// An open VHDX file and, for a differencing one, its parents.
 pub(crate) struct VhdxImage {
@@ -48,28 +46,14 @@ impl VhdxImage {
         let file = fs.open(path, seed.is_some()).map_err(|error| Error::io("file", error).in_file(path))?;
         let mut image = Self::open_file(path, file, seed).map_err(|error| error.in_file(path))?;
         if let Some(locator) = &image.metadata.parent {
-            let paths = locator.candidates(path);
-            let found = paths.iter().find(|path| fs.open(path, false).is_ok()).ok_or_else(|| {
-                let tried: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
-                Error::new(ErrorKind::ParentNotFound, "parent locator")
-                    .in_file(path)
-                    .found(format!("no file at {}", tried.join(" nor at ")))
-                    .remedy("put the parent back where the differencing file expects it")
-            })?;
-            if depth >= MAX_CHAIN {
-                return Err(Error::new(ErrorKind::Unsupported, "chain of differencing files")
-                    .in_file(path)
-                    .found(format!("more than {MAX_CHAIN} files"))
-                    .remedy(
-                        "merge the older files; if the chain runs in a circle, restore it from a backup",
-                    ));
-            }
-            let parent = Self::open_link(fs, found, None, depth + 1)?;
+            let paths = locator.candidates(fs, path);
+            let found = parent::find(fs, path, &paths, depth)?;
+            let parent = Self::open_link(fs, &found, None, depth + 1)?;
             image.check_parent(&parent)?;
-            let stale = paths.first() != Some(found);
+            let stale = paths.first() != Some(&found);
             image.parent = Some(Box::new(parent));
             if stale && image.session.is_some() {
-                image.repoint(fs, &found.clone())?;
+                image.repoint(fs, &found)?;
             }
         }
         Ok(image)
@@ -77,7 +61,7 @@ impl VhdxImage {
 
     fn open_file(path: &Path, file: Arc<dyn BlockFile>, seed: Option<Seed>) -> Result<Self, Error> {
         let mut signature = [0; 8];
-        file.read_at(0, &mut signature).map_err(|error| Error::io("file identifier", error).at(0))?;
+        read_structure(&*file, "file identifier", 0, &mut signature)?;
         if &signature != SIGNATURE {
             return Err(Error::corrupt("file identifier")
                 .at(0)
@@ -189,7 +173,7 @@ impl VhdxImage {
     }
 
     fn read_file(&self, what: &'static str, at: u64, buf: &mut [u8]) -> Result<(), Error> {
-        self.file.read_at(at, buf).map_err(|error| self.fail(what, at, error))
+        read_structure(&*self.file, what, at, buf).map_err(|error| error.in_file(&self.path))
     }
 
     /// Reads what this file does not hold: from the parent as far as it goes, zeros past it.

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::bytes::{get_guid, get_u16, get_u32, put, to_usize};
 use crate::error::{Error, ErrorKind};
+use crate::file::FileSystem;
 use crate::paths;
 
 /// The type of locators that VHDX defines: the parent is a VHDX file.
@@ -18,6 +19,7 @@ const PAIR: usize = 12;
 const LINKAGE: &str = "parent_linkage";
 const LINKAGE2: &str = "parent_linkage2";
 const RELATIVE: &str = "relative_path";
+const VOLUME: &str = "volume_path";
 const ABSOLUTE: &str = "absolute_win32_path";
 
 /// The key-value pairs of a parent locator.
@@ -40,10 +42,22 @@ impl Locator {
     /// Whether a parent with this DataWriteGuid is the one meant. `parent_linkage2` counts too: it is there
     /// while a merge into the parent is under way.
     pub(crate) fn accepts(&self, data_write_guid: Uuid) -> bool {
-        [LINKAGE, LINKAGE2]
-            .into_iter()
-            .filter_map(|key| self.0.get(key))
-            .any(|value| Uuid::try_parse(value).is_ok_and(|guid| guid == data_write_guid))
+        self.accepted().contains(&data_write_guid)
+    }
+
+    /// The DataWriteGuids that a parent may have.
+    pub(crate) fn accepted(&self) -> Vec<Uuid> {
+        let linkages = [LINKAGE, LINKAGE2].into_iter().filter_map(|key| self.0.get(key));
+        linkages.filter_map(|value| Uuid::try_parse(value).ok()).collect()
+    }
+
+    /// Whether this is the DataWriteGuid that a merge announced, and not the one before it.
+    pub(crate) fn expects(&self, data_write_guid: Uuid) -> bool {
+        let names = |key: &str| {
+            let value = self.0.get(key).and_then(|value| Uuid::try_parse(value).ok());
+            value == Some(data_write_guid)
+        };
+        names(LINKAGE2) && !names(LINKAGE)
     }
 
     /// The same locator for a merge under way: it accepts the parent as it is, and as it will be.
@@ -54,9 +68,11 @@ impl Locator {
         Self(pairs)
     }
 
-    /// The same linkage with the paths to where the parent is now.
+    /// The same linkage with the paths to where the parent is now. A volume path goes: which volume that is
+    /// Windows alone knows.
     pub(crate) fn repointed(&self, child: &Path, parent: &Path) -> Self {
         let mut pairs = self.0.clone();
+        pairs.remove(VOLUME);
         let fresh = Self::new(Uuid::nil(), child, parent);
         for key in [RELATIVE, ABSOLUTE] {
             pairs.insert(key.to_owned(), fresh.0[key].clone());
@@ -69,12 +85,14 @@ impl Locator {
         self.0.get(LINKAGE).map_or("", String::as_str)
     }
 
-    /// Host paths to try, in the order the format gives. Volume paths name nothing outside Windows.
-    pub(crate) fn candidates(&self, child: &Path) -> Vec<PathBuf> {
+    /// Host paths to try, in the order the format gives: relative, on a volume, absolute (MS-VHDX 2.6.2.6.3).
+    pub(crate) fn candidates(&self, fs: &dyn FileSystem, child: &Path) -> Vec<PathBuf> {
         let folder = child.parent().unwrap_or(Path::new(""));
         let relative = self.0.get(RELATIVE).map(|value| folder.join(paths::to_host(value)));
+        let place = fs.absolute(child).unwrap_or_else(|_| child.to_path_buf());
+        let volume = self.0.get(VOLUME).map(|value| paths::on_volume_to_host(value, &place));
         let absolute = self.0.get(ABSOLUTE).map(|value| paths::absolute_to_host(value));
-        relative.into_iter().chain(absolute).collect()
+        relative.into_iter().chain(volume.into_iter().flatten()).chain(absolute).collect()
     }
 
     /// Reads the item's content. Errors carry no offset; the caller knows it.
@@ -96,6 +114,7 @@ impl Locator {
             return Err(fault(&format!("{count} entries"), "at most 256, within the item"));
         }
         let mut pairs = BTreeMap::new();
+        let mut text_len = 0;
         for index in 0..usize::from(count) {
             let entry = &item[HEAD + PAIR * index..][..PAIR];
             let text = |offset: usize, length: usize| {
@@ -106,6 +125,13 @@ impl Locator {
                     )
                 })
             };
+            text_len += usize::from(get_u16(entry, 8)) + usize::from(get_u16(entry, 10));
+            if text_len > item.len() {
+                return Err(fault(
+                    "more text than bytes",
+                    "strings in places of their own (MS-VHDX 2.6.2.6.2)",
+                ));
+            }
             let key = text(0, 8)?;
             if pairs.insert(key.clone(), text(4, 10)?).is_some() {
                 return Err(fault(&format!("key {key} a second time"), "every key once (MS-VHDX 2.6.2.6.2)"));
@@ -113,6 +139,10 @@ impl Locator {
         }
         if pairs.get(LINKAGE).is_none_or(|value| Uuid::try_parse(value).is_err()) {
             return Err(fault("no parent_linkage with a GUID", "one (MS-VHDX 2.6.2.6.3)"));
+        }
+        if ![RELATIVE, VOLUME, ABSOLUTE].iter().any(|key| pairs.contains_key(*key)) {
+            let requires = "relative_path, volume_path or absolute_win32_path (MS-VHDX 2.6.2.6.3)";
+            return Err(fault("no path of the parent", requires));
         }
         Ok(Self(pairs))
     }
@@ -151,6 +181,7 @@ fn decode_text(item: &[u8], offset: u32, length: u16) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::file::MemFs;
 
     const GUID: Uuid = Uuid::from_u128(0xABCD_EF01_2345_4678_9ABC_DEF0_1234_5678);
 
@@ -163,8 +194,31 @@ mod tests {
         assert_eq!(Locator::decode(&locator.encode()).unwrap(), locator);
         assert!(locator.accepts(GUID));
         assert!(!locator.accepts(Uuid::nil()));
-        let moved = locator.candidates(Path::new("/new/disks/c.avhdx"));
+        let moved = locator.candidates(&MemFs::new(), Path::new("/new/disks/c.avhdx"));
         assert_eq!(moved, [PathBuf::from("/new/disks/../base/p.vhdx"), PathBuf::from("/vm/base/p.vhdx")]);
+    }
+
+    #[test]
+    fn a_volume_path_comes_between_the_relative_and_the_absolute_one() {
+        let mut locator = Locator::new(GUID, Path::new("/vm/c.avhdx"), Path::new("/base/p.vhdx"));
+        let volume = "\\\\?\\Volume{26a21bda-a627-11d7-9931-806e6f6e6963}\\base\\p.vhdx";
+        locator.0.insert(VOLUME.to_owned(), volume.to_owned());
+        assert_eq!(Locator::decode(&locator.encode()).unwrap(), locator);
+        let found = locator.candidates(&MemFs::new(), Path::new("/mnt/vm/c.avhdx"));
+        let want = ["/mnt/vm/../base/p.vhdx", "/mnt/vm/base/p.vhdx", "/mnt/base/p.vhdx", "/base/p.vhdx"];
+        let want: Vec<PathBuf> = want.iter().chain(&["/base/p.vhdx"]).map(PathBuf::from).collect();
+        assert_eq!(found, want);
+        let moved = locator.repointed(Path::new("/a/c"), Path::new("/a/p"));
+        assert!(!moved.0.contains_key(VOLUME) && moved.accepts(GUID));
+    }
+
+    #[test]
+    fn a_locator_without_a_path_is_refused() {
+        let mut locator = Locator::new(GUID, Path::new("/c"), Path::new("/p"));
+        locator.0.remove(RELATIVE);
+        assert!(Locator::decode(&locator.encode()).is_ok());
+        locator.0.remove(ABSOLUTE);
+        assert!(Locator::decode(&locator.encode()).unwrap_err().to_string().contains("volume_path"));
     }
 
     #[test]

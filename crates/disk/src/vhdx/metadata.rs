@@ -8,7 +8,7 @@ use super::locator::Locator;
 use super::region::Region;
 use crate::bytes::{KIB, MIB, get_guid, get_u16, get_u32, get_u64, put, to_u64, to_usize};
 use crate::error::{Error, ErrorKind};
-use crate::file::BlockFile;
+use crate::file::{BlockFile, read_structure};
 
 const TABLE_LEN: u64 = 64 * KIB;
 const MAX_ENTRIES: u16 = 2047;
@@ -52,8 +52,141 @@ pub(crate) struct Metadata {
 struct Item {
     id: Uuid,
     is_user: bool,
+    flags: u32,
     offset: u64,
     length: u64,
+}
+
+/// An item that belongs to the virtual disk and travels with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DiskItem {
+    id: Uuid,
+    flags: u32,
+    content: Vec<u8>,
+}
+
+impl DiskItem {
+    /// All such items of a file.
+    pub(super) fn read_all(file: &dyn BlockFile, region: Region) -> Result<Vec<Self>, Error> {
+        let items = read_table(file, region)?;
+        let read = |item: &Item| {
+            let content = read_content(file, region, item, "metadata item")?.1;
+            Ok(Self { id: item.id, flags: item.flags, content })
+        };
+        items.iter().filter(|item| item.travels()).map(read).collect()
+    }
+
+    /// Whether the item is one that this crate writes itself, from what it knows of the disk.
+    pub(crate) fn is_known(&self) -> bool {
+        self.flags & IS_USER == 0 && KNOWN.contains(&self.id)
+    }
+}
+
+impl Item {
+    /// Whether the item goes where the disk goes. What is about a file stays, however it is marked.
+    fn travels(&self) -> bool {
+        let of_file = !self.is_user && [FILE_PARAMETERS, PARENT_LOCATOR].contains(&self.id);
+        self.flags & IS_DISK != 0 && !of_file
+    }
+}
+
+/// What has to be written so that a file has other items: contents at places that were unused, then the table.
+pub(super) struct ItemChange {
+    pub contents: Vec<(u64, Vec<u8>)>,
+    pub table: (u64, Vec<u8>),
+}
+
+/// Puts `new` in the place of a file's items that travel with the disk; the size stays. `None` when the file has
+/// them already.
+pub(super) fn replace_disk_items(
+    file: &dyn BlockFile,
+    region: Region,
+    new: &[DiskItem],
+) -> Result<Option<ItemChange>, Error> {
+    let old = read_table(file, region)?;
+    let sized = |id: Uuid, flags: u32| id == DISK_SIZE && flags & IS_USER == 0;
+    let wanted: Vec<&DiskItem> = new.iter().filter(|item| !sized(item.id, item.flags)).collect();
+    let stays = |item: &&Item| !item.travels() || sized(item.id, item.flags);
+    let mut used: Vec<(u64, u64)> = old.iter().map(|item| (item.offset, item.offset + item.length)).collect();
+    used.push((0, TABLE_LEN));
+    let mut table: Vec<Item> = old.iter().filter(stays).map(|item| Item { ..*item }).collect();
+    let mut contents = Vec::new();
+    let mut same = table.len() + wanted.len() == old.len();
+    for item in wanted {
+        let is_user = item.flags & IS_USER != 0;
+        let here = old.iter().find(|old| old.id == item.id && old.is_user == is_user);
+        let length = to_u64(item.content.len());
+        let kept = match here {
+            Some(old)
+                if old.length == length
+                    && read_content(file, region, old, "metadata item")?.1 == item.content =>
+            {
+                same &= old.flags == item.flags;
+                Some(old.offset)
+            }
+            _ => None,
+        };
+        let offset = match kept {
+            Some(offset) => offset,
+            None if length == 0 => 0,
+            None => {
+                let offset = unused(&mut used, length, region)?;
+                contents.push((region.offset + offset, item.content.clone()));
+                offset
+            }
+        };
+        same &= kept.is_some();
+        table.push(Item { id: item.id, is_user, flags: item.flags, offset, length });
+    }
+    if table.len() > usize::from(MAX_ENTRIES) {
+        return Err(Error::new(ErrorKind::Unsupported, "metadata table")
+            .at(region.offset)
+            .found(format!("{} items of parent and child together", table.len()))
+            .requires("at most 2047 (MS-VHDX 2.6.1.1)"));
+    }
+    let bytes = encode_table(&table);
+    Ok((!same).then_some(ItemChange { contents, table: (region.offset, bytes) }))
+}
+
+/// A place in the region for an item, behind or between the ranges that are used; it is used from then on.
+fn unused(used: &mut Vec<(u64, u64)>, length: u64, region: Region) -> Result<u64, Error> {
+    used.sort_unstable();
+    let mut at = 0;
+    for (start, end) in used.iter() {
+        if at + length <= *start {
+            break;
+        }
+        at = at.max(*end);
+    }
+    if at + length > region.length {
+        return Err(no_room(region));
+    }
+    used.push((at, at + length));
+    Ok(at)
+}
+
+fn no_room(region: Region) -> Error {
+    Error::new(ErrorKind::Unsupported, "metadata region")
+        .at(region.offset)
+        .found(format!("no room for a longer item in its {} bytes", region.length))
+        .remedy("copy the disk into a new file: `hvrsim disk convert`")
+}
+
+/// The whole table of these items.
+fn encode_table(items: &[Item]) -> Vec<u8> {
+    let mut buf = vec![0; to_usize(TABLE_LEN)];
+    put(&mut buf, 0, b"metadata");
+    let count = u16::try_from(items.len()).expect("at most 2047 items");
+    put(&mut buf, 10, &count.to_le_bytes());
+    let narrow = |value: u64| u32::try_from(value).expect("a region is shorter than 4 GiB").to_le_bytes();
+    for (index, item) in items.iter().enumerate() {
+        let entry = 32 + 32 * index;
+        put(&mut buf, entry, &item.id.to_bytes_le());
+        put(&mut buf, entry + 16, &narrow(item.offset));
+        put(&mut buf, entry + 20, &narrow(item.length));
+        put(&mut buf, entry + 24, &item.flags.to_le_bytes());
+    }
+    buf
 }
 
 impl Metadata {
@@ -104,8 +237,8 @@ impl Metadata {
     }
 
     /// The used front of the metadata region of a new file: the table, then exactly the items that the format
-    /// requires, since some readers refuse anything further.
-    pub(crate) fn encode(&self) -> Vec<u8> {
+    /// requires, since some readers refuse anything further, and those that the disk of a parent brings along.
+    pub(crate) fn encode(&self, carried: &[DiskItem]) -> Vec<u8> {
         let block_size = u32::try_from(self.block_size).expect("at most 256 MiB");
         let flags = u32::from(self.leave_allocated) | if self.parent.is_some() { 2 } else { 0 };
         let parameters = [block_size.to_le_bytes(), flags.to_le_bytes()].concat();
@@ -120,21 +253,16 @@ impl Metadata {
         if let Some(parent) = &self.parent {
             items.push((PARENT_LOCATOR, IS_REQUIRED, parent.encode()));
         }
-        let mut buf = vec![0; to_usize(TABLE_LEN)];
-        put(&mut buf, 0, b"metadata");
-        let count = u16::try_from(items.len()).expect("at most six items");
-        put(&mut buf, 10, &count.to_le_bytes());
-        for (index, (id, flags, content)) in items.into_iter().enumerate() {
-            let entry = 32 + 32 * index;
-            let offset = u32::try_from(buf.len()).expect("items are small");
-            let length = u32::try_from(content.len()).expect("items are small");
-            put(&mut buf, entry, &id.to_bytes_le());
-            put(&mut buf, entry + 16, &offset.to_le_bytes());
-            put(&mut buf, entry + 20, &length.to_le_bytes());
-            put(&mut buf, entry + 24, &flags.to_le_bytes());
-            buf.extend_from_slice(&content);
+        let further = carried.iter().filter(|item| !item.is_known());
+        items.extend(further.map(|item| (item.id, item.flags, item.content.clone())));
+        let (mut table, mut contents) = (Vec::new(), Vec::new());
+        for (id, flags, content) in items {
+            let length = to_u64(content.len());
+            let offset = if length == 0 { 0 } else { TABLE_LEN + to_u64(contents.len()) };
+            table.push(Item { id, is_user: flags & IS_USER != 0, flags, offset, length });
+            contents.extend_from_slice(&content);
         }
-        buf
+        [encode_table(&table), contents].concat()
     }
 }
 
@@ -161,7 +289,7 @@ pub(super) fn replace_item(
         ends.max().unwrap_or(TABLE_LEN).max(TABLE_LEN)
     };
     if len > MIB || place + len > region.length {
-        return Err(fault("no room for a longer item").remedy("copy the disk into a new file"));
+        return Err(no_room(region));
     }
     let narrow = |value: u64| u32::try_from(value).expect("a region is shorter than 4 GiB").to_le_bytes();
     let entry = region.offset + 32 + 32 * to_u64(index) + 16;
@@ -171,7 +299,7 @@ pub(super) fn replace_item(
 fn read_table(file: &dyn BlockFile, region: Region) -> Result<Vec<Item>, Error> {
     let mut buf = vec![0; to_usize(TABLE_LEN)];
     let name = "metadata table";
-    file.read_at(region.offset, &mut buf).map_err(|error| Error::io(name, error).at(region.offset))?;
+    read_structure(file, name, region.offset, &mut buf)?;
     if &buf[..8] != b"metadata" {
         return Err(Error::corrupt(name)
             .at(region.offset)
@@ -212,6 +340,7 @@ fn read_entry(entry: &[u8], at: u64, region: Region) -> Result<Item, Error> {
     let item = Item {
         id: get_guid(entry, 0),
         is_user: flags & IS_USER != 0,
+        flags,
         offset: u64::from(get_u32(entry, 16)),
         length: u64::from(get_u32(entry, 20)),
     };
@@ -248,9 +377,19 @@ fn read_item(
             .found("no such item")
             .requires("the item to be there (MS-VHDX 2.6.2)")
     })?;
+    read_content(file, region, item, name)
+}
+
+/// An item's content, and its offset in the file.
+fn read_content(
+    file: &dyn BlockFile,
+    region: Region,
+    item: &Item,
+    name: &'static str,
+) -> Result<(u64, Vec<u8>), Error> {
     let at = region.offset + item.offset;
     let mut bytes = vec![0; to_usize(item.length)];
-    file.read_at(at, &mut bytes).map_err(|error| Error::io(name, error).at(at))?;
+    read_structure(file, name, at, &mut bytes)?;
     Ok((at, bytes))
 }
 

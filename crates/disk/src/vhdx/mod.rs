@@ -8,16 +8,20 @@
 //!   log       changes of BAT and bitmaps, replayed after a power cut
 //!   check     what must hold between all of these
 //!   create    new files
+//!   kin       what a file says of its parent, read alone
 //!   image     opening, reading, extents
 //!   write     the writing session
 //!   resize    another size, other metadata, blocks given up
+//!   carry     metadata that travels with the disk
 //! ```
 
 mod bat;
+mod carry;
 mod check;
 mod create;
 mod header;
 mod image;
+mod kin;
 mod locator;
 mod log;
 mod metadata;
@@ -28,6 +32,7 @@ mod write;
 
 pub(crate) use create::{CHILD_BLOCK, DEFAULT_BLOCK, NewDisk, NewParent};
 pub(crate) use image::{VhdxImage, is_vhdx};
+pub(crate) use kin::kin;
 
 /// What a VHDX file begins with (MS-VHDX 2.2.1).
 pub(crate) const SIGNATURE: &[u8; 8] = b"vhdxfile";

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::bytes::{KIB, MIB, crc_without, get_guid, get_u32, get_u64, put, seal, to_usize};
 use crate::error::{Error, ErrorKind};
-use crate::file::BlockFile;
+use crate::file::{BlockFile, read_structure};
 
 /// Where the two copies of the table stand.
 pub(crate) const OFFSETS: [u64; 2] = [192 * KIB, 256 * KIB];
@@ -41,7 +41,7 @@ impl Regions {
     pub(crate) fn read(file: &dyn BlockFile) -> Result<Self, Error> {
         for at in OFFSETS {
             let mut buf = vec![0; to_usize(LEN)];
-            file.read_at(at, &mut buf).map_err(|error| Error::io("region table", error).at(at))?;
+            read_structure(file, "region table", at, &mut buf)?;
             if &buf[..4] == b"regi" && get_u32(&buf, CHECKSUM) == crc_without(&buf, CHECKSUM) {
                 return Self::decode(&buf, at);
             }
@@ -115,7 +115,7 @@ pub(super) fn with_bat(file: &dyn BlockFile, offset: u64, length: u64) -> Result
     let length = u32::try_from(length).expect("a BAT has at most 1 GiB");
     for at in OFFSETS {
         let mut buf = vec![0; to_usize(LEN)];
-        file.read_at(at, &mut buf).map_err(|error| Error::io("region table", error).at(at))?;
+        read_structure(file, "region table", at, &mut buf)?;
         if &buf[..4] != b"regi" || get_u32(&buf, CHECKSUM) != crc_without(&buf, CHECKSUM) {
             continue;
         }

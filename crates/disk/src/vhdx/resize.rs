@@ -15,7 +15,7 @@ use super::region::{self, Region, Regions};
 use super::write::{GATHER, GivenUp};
 use crate::bytes::{MIB, round_up, to_u64, to_usize};
 use crate::error::{Error, ErrorKind};
-use crate::file::FileSystem;
+use crate::file::{FileSystem, read_structure};
 use crate::image::{Image, Trim};
 
 /// Changes of the file that become durable together: pages of 4 KiB by file offset.
@@ -23,15 +23,15 @@ type Pages = Vec<(u64, Vec<u8>)>;
 
 impl VhdxImage {
     /// Lays small changes (file offset, bytes) over the pages of the file.
-    fn pages_with(&self, changes: &[(u64, Vec<u8>)]) -> Result<Pages, Error> {
+    pub(super) fn pages_with(&self, changes: &[(u64, Vec<u8>)]) -> Result<Pages, Error> {
         let mut pages: BTreeMap<u64, Vec<u8>> = BTreeMap::new();
         for (at, bytes) in changes {
             let end = at + to_u64(bytes.len());
             for page in (at / PAGE * PAGE..end).step_by(to_usize(PAGE)) {
                 if let std::collections::btree_map::Entry::Vacant(slot) = pages.entry(page) {
                     let mut content = vec![0; to_usize(PAGE)];
-                    let read = self.file.read_at(page, &mut content);
-                    read.map_err(|error| self.fail("metadata", page, error))?;
+                    let read = read_structure(&*self.file, "metadata", page, &mut content);
+                    read.map_err(|error| error.in_file(&self.path))?;
                     slot.insert(content);
                 }
                 let (from, to) = ((*at).max(page), end.min(page + PAGE));
@@ -49,7 +49,14 @@ impl VhdxImage {
     }
 
     /// Makes changes durable together, in the log at least; what they rest on is durable before.
-    fn commit_together(&mut self, pages: &Pages) -> Result<(), Error> {
+    pub(super) fn commit_together(&mut self, pages: &[(u64, Vec<u8>)]) -> Result<(), Error> {
+        if pages.len() > BATCH {
+            return Err(Error::new(ErrorKind::Unsupported, "metadata")
+                .in_file(&self.path)
+                .found(format!("a change of {} sectors of 4 KiB at once", pages.len()))
+                .requires(format!("at most {BATCH}, what goes into one entry of the log"))
+                .remedy("copy the disk into a new file"));
+        }
         self.flush_file()?;
         self.commit_batch(pages)
     }
@@ -69,7 +76,8 @@ impl VhdxImage {
     fn region_tables(&self) -> Result<[Vec<u8>; 2], Error> {
         let mut tables = [vec![0; to_usize(region::LEN)], vec![0; to_usize(region::LEN)]];
         for (table, at) in tables.iter_mut().zip(region::OFFSETS) {
-            self.file.read_at(at, table).map_err(|error| self.fail("region table", at, error))?;
+            let read = read_structure(&*self.file, "region table", at, table);
+            read.map_err(|error| error.in_file(&self.path))?;
         }
         Ok(tables)
     }
@@ -79,7 +87,8 @@ impl VhdxImage {
         let mut weak = Vec::new();
         for (number, at) in (1..).zip(super::header::OFFSETS) {
             let mut buf = vec![0; to_usize(super::header::LEN)];
-            self.file.read_at(at, &mut buf).map_err(|error| self.fail("VHDX header", at, error))?;
+            let read = read_structure(&*self.file, "VHDX header", at, &mut buf);
+            read.map_err(|error| error.in_file(&self.path))?;
             if Header::decode(&buf).is_none() {
                 weak.push(format!("header {number} at offset {at} has no valid signature and checksum"));
             }

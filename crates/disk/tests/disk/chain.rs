@@ -144,7 +144,8 @@ fn a_changed_parent_no_longer_fits() {
     let fs = MemFs::new();
     parent(&fs, 8 * MIB);
     child(&fs).close().unwrap();
-    let mut image = open_in(&fs, Path::new("/p.vhdx"), &OpenOptions::read_write(seed(5))).unwrap();
+    let options = OpenOptions::read_write(seed(5)).under_children();
+    let mut image = open_in(&fs, Path::new("/p.vhdx"), &options).unwrap();
     image.write_at(0, &[1]).unwrap();
     image.close().unwrap();
     let error = open_in(&fs, Path::new("/c.avhdx"), &OpenOptions::read_only()).unwrap_err();

@@ -478,6 +478,12 @@ fn a_power_cut_during_creation_leaves_no_half_disk() {
         fn absolute(&self, path: &Path) -> io::Result<std::path::PathBuf> {
             self.1.absolute(path)
         }
+        fn list(&self, folder: &Path) -> io::Result<Vec<std::path::PathBuf>> {
+            self.1.list(folder)
+        }
+        fn is_same(&self, left: &Path, right: &Path) -> bool {
+            self.1.is_same(left, right)
+        }
     }
     let one = One(Arc::clone(&recorder), MemFs::new());
     let options = CreateOptions::vhdx(SIZE, seed(1)).block_size(MIB);

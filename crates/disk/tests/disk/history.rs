@@ -114,6 +114,12 @@ impl FileSystem for TrackedFs {
     fn absolute(&self, path: &Path) -> io::Result<PathBuf> {
         self.files.absolute(path)
     }
+    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
+        self.files.list(folder)
+    }
+    fn is_same(&self, left: &Path, right: &Path) -> bool {
+        self.files.is_same(left, right)
+    }
 }
 
 /// What the disk may hold at a moment.

@@ -9,6 +9,7 @@ mod damage;
 mod faults;
 mod history;
 mod hrl;
+mod links;
 mod log;
 mod model;
 mod support;

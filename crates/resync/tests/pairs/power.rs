@@ -178,4 +178,12 @@ impl FileSystem for PowerFs {
     fn absolute(&self, path: &Path) -> io::Result<PathBuf> {
         Ok(path.to_owned())
     }
+
+    fn list(&self, _folder: &Path) -> io::Result<Vec<PathBuf>> {
+        Ok(self.files.lock().unwrap().keys().cloned().collect())
+    }
+
+    fn is_same(&self, left: &Path, right: &Path) -> bool {
+        left == right
+    }
 }

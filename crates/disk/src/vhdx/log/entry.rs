@@ -50,11 +50,17 @@ fn descriptor_at(index: u64) -> usize {
     HEAD + DESCRIPTOR * to_usize(index)
 }
 
-/// Reads the head of what may be an entry: enough to know how much more to read. `None` when it is no entry.
-pub(crate) fn peek(sector: &[u8], log_len: u64) -> Option<u64> {
+/// Whether a sector begins like the head of an entry.
+pub(crate) fn is_head(sector: &[u8]) -> bool {
+    &sector[..4] == b"loge"
+}
+
+/// Reads the head of what may be an entry: enough to know how much more to read. `None` when it is no
+/// entry, or one of more than `room` bytes.
+pub(crate) fn peek(sector: &[u8], room: u64) -> Option<u64> {
     let length = u64::from(get_u32(sector, 8));
-    let fits = length >= SECTOR && length <= log_len && length.is_multiple_of(SECTOR);
-    (&sector[..4] == b"loge" && fits).then_some(length)
+    let fits = length >= SECTOR && length <= room && length.is_multiple_of(SECTOR);
+    (is_head(sector) && fits).then_some(length)
 }
 
 /// Reads an entry, `None` unless every field, every descriptor, every data sector and the checksum are right

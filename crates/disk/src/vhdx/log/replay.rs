@@ -1,6 +1,7 @@
 //! Finding the active sequence and replaying it (MS-VHDX 2.3.2, 2.3.3).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -9,7 +10,7 @@ use super::SECTOR;
 use super::entry::{self, Change, Head};
 use crate::bytes::{to_u64, to_usize};
 use crate::error::{Error, ErrorKind};
-use crate::file::{BlockFile, Overlay};
+use crate::file::{BlockFile, Overlay, read_structure};
 
 /// The active sequence of a log: what has to be done to the file, in order.
 pub(crate) struct Sequence {
@@ -19,6 +20,9 @@ pub(crate) struct Sequence {
     /// The file is at least this long after it.
     last_len: u64,
 }
+
+/// How much of a log is read at once to find where entries begin.
+const PIECE: u64 = 1 << 20;
 
 /// The bytes of a log, read in a ring.
 struct Ring<'a> {
@@ -34,17 +38,57 @@ impl Ring<'_> {
         let (first, wrapped) = bytes.split_at_mut(to_usize(straight));
         for (part, from) in [(first, self.offset + at), (wrapped, self.offset)] {
             if !part.is_empty() {
-                self.file.read_at(from, part).map_err(|error| Error::io("log", error).at(from))?;
+                read_structure(self.file, "log", from, part)?;
             }
         }
         Ok(bytes)
     }
 
-    fn entry(&self, at: u64, log_guid: Uuid) -> Result<Option<(Head, Vec<Change>)>, Error> {
-        let Some(length) = entry::peek(&self.read(at, SECTOR)?, self.len) else {
-            return Ok(None);
-        };
-        Ok(entry::decode(&self.read(at, length)?, log_guid, self.len))
+    /// The places of all sectors that look like the head of an entry. Holes of the host's file are not read.
+    fn starts(&self) -> Result<Vec<u64>, Error> {
+        let mut found = Vec::new();
+        for part in self.written(0..self.len)? {
+            let mut at = part.start.next_multiple_of(SECTOR);
+            while at < part.end {
+                let piece = self.read(at, (self.len - at).min(PIECE))?;
+                let heads = piece.chunks(to_usize(SECTOR)).zip((at..).step_by(to_usize(SECTOR)));
+                found.extend(heads.filter(|(sector, _)| entry::is_head(sector)).map(|(_, at)| at));
+                at += to_u64(piece.len());
+            }
+        }
+        // Pieces may reach into the next part.
+        found.dedup();
+        Ok(found)
+    }
+
+    /// The parts of a range of the log that are no holes of the host's file.
+    fn written(&self, range: Range<u64>) -> Result<Vec<Range<u64>>, Error> {
+        let place = self.offset + range.start..self.offset + range.end;
+        let parts = self.file.data_extents(place.clone());
+        let parts = parts.map_err(|error| Error::io("log", error).at(place.start))?;
+        Ok(parts.into_iter().map(|part| part.start - self.offset..part.end - self.offset).collect())
+    }
+
+    /// Whether holes are in a range of the ring. No sector of an entry is all zero.
+    fn has_holes(&self, at: u64, len: u64) -> Result<bool, Error> {
+        let straight = len.min(self.len - at);
+        let mut written = 0;
+        for part in [at..at + straight, 0..len - straight].into_iter().filter(|part| !part.is_empty()) {
+            written += self.written(part)?.iter().map(|part| part.end - part.start).sum::<u64>();
+        }
+        Ok(written < len)
+    }
+
+    /// The entry at a place, where a valid one of at most `room` bytes is there.
+    fn entry(&self, at: u64, room: u64, log_guid: Uuid) -> Result<Option<(Head, Vec<Change>)>, Error> {
+        let length = entry::peek(&self.read(at, SECTOR)?, room);
+        // Looked at before so much memory is taken as an entry claims to have.
+        match length {
+            Some(length) if !self.has_holes(at, length)? => {
+                Ok(entry::decode(&self.read(at, length)?, log_guid, self.len))
+            }
+            _ => Ok(None),
+        }
     }
 }
 
@@ -65,10 +109,14 @@ impl Sequence {
                 .remedy("restore the file from a complete copy"));
         }
         let ring = Ring { file, offset, len };
+        let starts = ring.starts()?;
         let mut heads = BTreeMap::new();
-        for at in (0..len).step_by(to_usize(SECTOR)) {
-            if let Some((head, _)) = ring.entry(at, log_guid)? {
-                heads.insert(at, head);
+        for (index, at) in starts.iter().enumerate() {
+            // An entry reaches to the next one's head at most: none of its further sectors begins like one. What
+            // is read for all of them together is therefore no more than the log, whatever they claim.
+            let next = starts.get(index + 1).copied().unwrap_or(starts[0] + len);
+            if let Some((head, _)) = ring.entry(*at, next - at, log_guid)? {
+                heads.insert(*at, head);
             }
         }
         let run = active(&heads, len).ok_or_else(|| {
@@ -81,7 +129,9 @@ impl Sequence {
         let last = &heads[run.last().expect("a run has an entry")];
         let mut changes = Vec::new();
         for at in run.iter().skip_while(|at| **at != last.tail) {
-            changes.extend(ring.entry(*at, log_guid)?.map(|(_, changes)| changes).unwrap_or_default());
+            changes.extend(
+                ring.entry(*at, heads[at].length, log_guid)?.map(|found| found.1).unwrap_or_default(),
+            );
         }
         Ok(Self { changes, flushed_len: last.flushed_len, last_len: last.last_len })
     }

@@ -37,6 +37,15 @@ impl FileSystem for RunFs {
     fn absolute(&self, path: &Path) -> io::Result<PathBuf> {
         HostFs.absolute(path)
     }
+
+    /// The owner of the run folder knows what stands over what: nothing need be looked for.
+    fn list(&self, _folder: &Path) -> io::Result<Vec<PathBuf>> {
+        Ok(Vec::new())
+    }
+
+    fn is_same(&self, left: &Path, right: &Path) -> bool {
+        HostFs.is_same(left, right)
+    }
 }
 
 impl BlockFile for RunFile {
