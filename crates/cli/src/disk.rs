@@ -110,6 +110,12 @@ fn seed(path: &Path) -> Seed {
 
 /// Refuses to replace a file that is there.
 fn may_write(path: &Path, force: bool) -> Result<(), Failure> {
+    if path.exists() && !path.is_file() {
+        return Err(Failure::input(format!(
+            "{}: a folder or a device is in the way; choose another name",
+            path.display()
+        )));
+    }
     if !force && path.exists() {
         return Err(Failure::input(format!(
             "{}: the file is there already; --force replaces it",

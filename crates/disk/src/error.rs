@@ -133,6 +133,15 @@ impl Error {
         self
     }
 
+    /// The same failure told of `path`, where it was of a file that stands in for it for a while.
+    #[must_use]
+    pub fn in_place_of(mut self, stand_in: &Path, path: &Path) -> Self {
+        if self.0.path.as_deref() == Some(stand_in) {
+            self.0.path = Some(path.to_path_buf());
+        }
+        self
+    }
+
     /// The kind, to match on.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {

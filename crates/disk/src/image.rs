@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::error::Error;
+use crate::file::BlockFile;
 
 /// The container format of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,6 +39,15 @@ pub enum ExtentKind {
     Data,
     /// Stored in the file of a parent, near or far. May still be zeros.
     Parent,
+}
+
+/// How deep a map of a disk looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Level {
+    /// The tables of the format alone: what stands in a block that is present is data.
+    Format,
+    /// The holes of the host's files as well: a present block over one is known to be zero.
+    Host,
 }
 
 /// A range of the virtual disk with one kind of content.
@@ -154,7 +164,15 @@ pub trait Image: Send + Sync {
     ///
     /// # Errors
     /// `OutOfRange`, or `Io` from the files.
-    fn extents(&self, range: Range<u64>) -> Result<Vec<Extent>, Error>;
+    fn extents(&self, range: Range<u64>) -> Result<Vec<Extent>, Error> {
+        self.extents_at(range, Level::Host)
+    }
+
+    /// [`Image::extents`] as far as this level knows.
+    ///
+    /// # Errors
+    /// As [`Image::extents`].
+    fn extents_at(&self, range: Range<u64>, level: Level) -> Result<Vec<Extent>, Error>;
 
     /// What the files of the chain say of themselves, the topmost first.
     ///
@@ -193,6 +211,31 @@ pub(crate) fn check_range(size: u64, offset: u64, len: u64) -> Result<(), Error>
             .found(format!("{len} bytes"))
             .requires(format!("to end within the disk's {size} bytes"))),
     }
+}
+
+/// Appends what a range is made of that stands at `place` of a file: data, or `nothing` over holes of the host.
+pub(crate) fn push_stored(
+    list: &mut Vec<Extent>,
+    range: Range<u64>,
+    (file, place): (&dyn BlockFile, u64),
+    level: Level,
+    nothing: ExtentKind,
+) -> Result<(), Error> {
+    let len = range.end - range.start;
+    let end = place.saturating_add(len);
+    if level == Level::Format {
+        push_extent(list, range.start, len, ExtentKind::Data);
+        return Ok(());
+    }
+    let data = file.data_extents(place..end);
+    let mut at = place;
+    for part in data.map_err(|error| Error::io("holes of the file", error).at(place))? {
+        push_extent(list, range.start + (at - place), part.start - at, nothing);
+        push_extent(list, range.start + (part.start - place), part.end - part.start, ExtentKind::Data);
+        at = part.end;
+    }
+    push_extent(list, range.start + (at - place), end - at, nothing);
+    Ok(())
 }
 
 /// Appends an extent, joining it with the last where both are of one kind.

@@ -73,7 +73,7 @@ pub use compare::{Comparison, compare};
 pub use copy::{CopyOptions, copy_sparse, copy_sparse_in, copy_sparse_observed};
 pub use details::{Details, Kind};
 pub use error::{Error, ErrorKind};
-pub use image::{Extent, ExtentKind, Format, Image, Trim};
+pub use image::{Extent, ExtentKind, Format, Image, Level, Trim};
 pub use open::{
     Access, ChildOptions, CreateOptions, OpenOptions, create, create_child, create_child_in, create_in, open,
     open_in, probe, probe_in,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::bytes::to_usize;
 use crate::error::{Error, ErrorKind};
-use crate::file::{BlockFile, FileSystem, HostFs, read_structure};
+use crate::file::{BlockFile, FileSystem, HostFs, make_file, open_file, read_structure};
 use crate::image::{Format, Image};
 use crate::parent;
 use crate::raw::{self, RawImage};
@@ -184,7 +184,7 @@ pub fn probe(path: impl AsRef<Path>) -> Result<Format, Error> {
 /// # Errors
 /// As [`probe`].
 pub fn probe_in(fs: &dyn FileSystem, path: &Path) -> Result<Format, Error> {
-    let file = fs.open(path, false).map_err(|error| Error::io("file", error).in_file(path))?;
+    let file = open_file(fs, path, "image", false)?;
     recognise(&*file, path).map_err(|error| error.in_file(path))
 }
 
@@ -215,9 +215,11 @@ fn recognise(file: &dyn BlockFile, path: &Path) -> Result<Format, Error> {
         _ => None,
     };
     if let Some((structure, at, requires)) = claimed {
+        let found =
+            if len == 0 { "an empty file" } else { "nothing of the format that the file's name claims" };
         return Err(Error::corrupt(structure)
             .at(at)
-            .found("nothing of the format that the file's name claims")
+            .found(found)
             .requires(requires)
             .remedy("restore the file, or give a raw image another name"));
     }
@@ -260,8 +262,7 @@ pub fn open_in(fs: &dyn FileSystem, path: &Path, options: &OpenOptions) -> Resul
     }
     match format {
         Format::Raw => {
-            let file =
-                fs.open(path, seed.is_some()).map_err(|error| Error::io("file", error).in_file(path))?;
+            let file = open_file(fs, path, "image", seed.is_some())?;
             Ok(Box::new(RawImage::open(path, file, seed.is_some())?))
         }
         Format::Vhdx => Ok(Box::new(VhdxImage::open(fs, path, seed)?)),
@@ -305,11 +306,11 @@ pub fn create_in(fs: &dyn FileSystem, path: &Path, options: &CreateOptions) -> R
             new_file(fs, path, |file| disk.write(&*file))?;
         }
         Format::Raw => {
-            if !options.size.is_multiple_of(u64::from(raw::SECTOR)) {
+            if options.size == 0 || !options.size.is_multiple_of(u64::from(raw::SECTOR)) {
                 return Err(Error::new(ErrorKind::InvalidOption, "disk size")
                     .in_file(path)
                     .found(format!("{} bytes", options.size))
-                    .requires("a multiple of 512 bytes"));
+                    .requires("whole sectors of 512 bytes, at least one"));
             }
             new_file(fs, path, |file| {
                 let made = file.set_len(options.size).and_then(|()| file.flush());
@@ -405,7 +406,7 @@ fn new_file(
     path: &Path,
     fill: impl FnOnce(Arc<dyn BlockFile>) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let file = fs.create_new(path).map_err(|error| Error::io("new file", error).in_file(path))?;
+    let file = make_file(fs, path, "new image")?;
     fill(file).map_err(|error| {
         // The first failure is the one to tell; a file that stays has no signature and is not taken for a
         // disk.

@@ -8,7 +8,7 @@ use crate::bytes::to_u64;
 use crate::details::{Details, Kind};
 use crate::error::{Error, ErrorKind};
 use crate::file::BlockFile;
-use crate::image::{Extent, ExtentKind, Format, Image, check_range, push_extent};
+use crate::image::{Extent, ExtentKind, Format, Image, Level, check_range, push_stored};
 
 /// Sector size of a raw image: the format has no field for it.
 pub(crate) const SECTOR: u32 = 512;
@@ -112,20 +112,11 @@ impl Image for RawImage {
         self.file.flush().map_err(|error| self.fail("data", 0, error))
     }
 
-    fn extents(&self, range: Range<u64>) -> Result<Vec<Extent>, Error> {
+    fn extents_at(&self, range: Range<u64>, level: Level) -> Result<Vec<Extent>, Error> {
         self.check(range.start, range.end.saturating_sub(range.start))?;
-        let data = self
-            .file
-            .data_extents(range.clone())
-            .map_err(|error| self.fail("holes of the file", range.start, error))?;
-        let mut found = Vec::new();
-        let mut at = range.start;
-        for part in data {
-            push_extent(&mut found, at, part.start - at, ExtentKind::Absent);
-            push_extent(&mut found, part.start, part.end - part.start, ExtentKind::Data);
-            at = part.end;
-        }
-        push_extent(&mut found, at, range.end.saturating_sub(at), ExtentKind::Absent);
+        let (mut found, place) = (Vec::new(), range.start);
+        push_stored(&mut found, range, (&*self.file, place), level, ExtentKind::Absent)
+            .map_err(|error| error.in_file(&self.path))?;
         Ok(found)
     }
 

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use hvrsim_disk::hrl::HrlReader;
-use hvrsim_disk::{Details, ErrorKind, ExtentKind, OpenOptions, open};
+use hvrsim_disk::{Details, ErrorKind, ExtentKind, Level, OpenOptions, open};
 use serde_json::{Value, json};
 
 use super::{Failure, seed, size};
@@ -39,9 +39,19 @@ pub(super) struct Check {
 pub(super) struct Map {
     /// The image; it is only read
     image: PathBuf,
+    /// How deep to look: at the tables of the format alone, or at the holes of the host's files as well
+    #[arg(long, value_enum, default_value = "host")]
+    level: MapLevel,
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+/// How deep a map looks.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum MapLevel {
+    Format,
+    Host,
 }
 
 /// Arguments of `disk log`.
@@ -201,7 +211,11 @@ pub(super) fn map(arguments: &Map) -> Result<Exit, Failure> {
         ExtentKind::Data => "data",
         ExtentKind::Parent => "parent",
     };
-    let extents = image.extents(0..image.size())?;
+    let level = match arguments.level {
+        MapLevel::Format => Level::Format,
+        MapLevel::Host => Level::Host,
+    };
+    let extents = image.extents_at(0..image.size(), level)?;
     if arguments.json {
         let list: Vec<Value> = extents
             .iter()

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use hvrsim_disk::file::{FileSystem, HostFs};
 use hvrsim_disk::{
-    ChildOptions, CopyOptions, CreateOptions, Error, Image, OpenOptions, copy_sparse_observed, create_child,
-    open,
+    ChildOptions, CopyOptions, CreateOptions, Error, ErrorKind, Image, OpenOptions, copy_sparse_observed,
+    create_child, open,
 };
 use serde_json::json;
 
@@ -51,7 +51,7 @@ pub(super) struct Create {
     /// Size of the disk: bytes, or a number with K, M, G or T
     #[arg(value_parser = size::parse)]
     size: u64,
-    /// Bytes of a logical sector, for VHDX: 512 or 4096
+    /// Bytes of a logical sector: 512, for VHDX also 4096
     #[arg(long, value_name = "BYTES", default_value_t = 512)]
     sector: u32,
     #[command(flatten)]
@@ -108,16 +108,42 @@ impl Shape {
     }
 }
 
+impl Shape {
+    /// Refuses what the format has no place for.
+    fn check(&self, path: &Path, format: To) -> Result<(), Failure> {
+        let without_blocks = format == To::Raw || (format == To::Vhd && self.fixed);
+        if self.block_size.is_some() && without_blocks {
+            let message =
+                format!("{}: --block-size: a raw image or a fixed VHD has no blocks", path.display());
+            return Err(Failure::input(message));
+        }
+        Ok(())
+    }
+}
+
 fn partial(path: &Path) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(".partial");
     name.into()
 }
 
-/// Makes a file under another name beside `path`, and renames it when it is complete and durable.
-fn beside(path: &Path, make: impl FnOnce(&Path) -> Result<Box<dyn Image>, Error>) -> Result<(), Error> {
+/// An error told of the file that was asked for, not of the one that stands in for it until it is complete. The
+/// rest of an interrupted command is told of by its own name.
+fn told_of(error: Error, path: &Path) -> Failure {
     let partial = partial(path);
-    let image = make(&partial)?;
+    if error.kind() == ErrorKind::Exists && error.path() == Some(&partial) {
+        return Failure::input(format!(
+            "{}: the rest of a command that was interrupted is in the way; remove it, unless that command still runs",
+            partial.display()
+        ));
+    }
+    error.in_place_of(&partial, path).into()
+}
+
+/// Makes a file under another name beside `path`, and renames it when it is complete and durable.
+fn beside(path: &Path, make: impl FnOnce(&Path) -> Result<Box<dyn Image>, Error>) -> Result<(), Failure> {
+    let partial = partial(path);
+    let image = make(&partial).map_err(|error| told_of(error, path))?;
     let done = image.close().and_then(|()| {
         HostFs.rename(&partial, path).map_err(|error| Error::from_host("new image", path, error))
     });
@@ -125,14 +151,21 @@ fn beside(path: &Path, make: impl FnOnce(&Path) -> Result<Box<dyn Image>, Error>
         // The first failure is the one to tell.
         let _ = HostFs.remove(&partial);
     }
-    done
+    done.map_err(|error| told_of(error, path))
 }
 
 pub(super) fn create(arguments: &Create) -> Result<Exit, Failure> {
     let (path, shape) = (&arguments.image, &arguments.shape);
     may_write(path, shape.force)?;
     let seed = seed(path);
-    let options = match shape.format(path)? {
+    let format = shape.format(path)?;
+    shape.check(path, format)?;
+    if format != To::Vhdx && arguments.sector != 512 {
+        let message =
+            format!("{}: --sector: this format has sectors of 512 bytes only; use VHDX", path.display());
+        return Err(Failure::input(message));
+    }
+    let options = match format {
         To::Vhdx => CreateOptions::vhdx(arguments.size, seed).logical_sector(arguments.sector),
         To::Vhd => CreateOptions::vhd(arguments.size, seed),
         To::Raw => CreateOptions::raw(arguments.size),
@@ -150,7 +183,9 @@ pub(super) fn convert(arguments: &Convert) -> Result<Exit, Failure> {
     }
     may_write(target, shape.force)?;
     let seed = seed(target);
-    let options = match shape.format(target)? {
+    let format = shape.format(target)?;
+    shape.check(target, format)?;
+    let options = match format {
         To::Vhdx => CopyOptions::vhdx(seed),
         To::Vhd => CopyOptions::vhd(seed),
         To::Raw => CopyOptions::raw(),
@@ -160,7 +195,7 @@ pub(super) fn convert(arguments: &Convert) -> Result<Exit, Failure> {
     let bar = bar(size, shape.json);
     let copied = copy_sparse_observed(&HostFs, source, target, &options, &mut |at| bar.set_position(at));
     bar.finish_and_clear();
-    copied?;
+    copied.map_err(|error| told_of(error, target))?;
     tell(target, size, "converted", shape.json);
     Ok(Exit::Green)
 }

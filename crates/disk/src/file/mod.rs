@@ -118,6 +118,48 @@ pub trait FileSystem: Send + Sync {
     fn is_same(&self, left: &Path, right: &Path) -> bool;
 }
 
+/// Opens a file; `what` is what it is to be.
+pub(crate) fn open_file(
+    fs: &dyn FileSystem,
+    path: &Path,
+    what: &'static str,
+    writable: bool,
+) -> Result<Arc<dyn BlockFile>, Error> {
+    fs.open(path, writable).map_err(|error| {
+        let told = match error.kind() {
+            io::ErrorKind::NotFound => Error::new(ErrorKind::NotFound, what)
+                .found("no such file")
+                .remedy("check its name and its folder"),
+            io::ErrorKind::PermissionDenied => {
+                let how = if writable { "change" } else { "read" };
+                Error::io(what, error).remedy(format!("ask for the right to {how} it"))
+            }
+            _ => Error::io(what, error),
+        };
+        told.in_file(path)
+    })
+}
+
+/// Makes a file that is not there; `what` is what it is to be.
+pub(crate) fn make_file(
+    fs: &dyn FileSystem,
+    path: &Path,
+    what: &'static str,
+) -> Result<Arc<dyn BlockFile>, Error> {
+    fs.create_new(path).map_err(|error| {
+        let told = match error.kind() {
+            io::ErrorKind::NotFound => Error::new(ErrorKind::NotFound, what)
+                .found("no such folder")
+                .remedy("make the folder first, or check its name"),
+            io::ErrorKind::AlreadyExists => {
+                Error::new(ErrorKind::Exists, what).found("a file of this name").remedy("choose another name")
+            }
+            _ => Error::io(what, error),
+        };
+        told.in_file(path)
+    })
+}
+
 /// Reads a structure of a format whole. A file that ends before it is told with its length.
 pub(crate) fn read_structure(
     file: &dyn BlockFile,

@@ -9,7 +9,7 @@ use super::layout::{self, Bad, EOL_FIELD, HEADER, Header, SLOT, Slot, VERSION, V
 use super::{HrlInfo, REMEDY};
 use crate::bytes::{to_u64, to_usize};
 use crate::error::{Error, ErrorKind};
-use crate::file::{BlockFile, FileSystem, HostFs, read_structure};
+use crate::file::{BlockFile, FileSystem, HostFs, open_file, read_structure};
 
 /// A closed log, its whole chain of metadata blocks checked.
 pub struct HrlReader {
@@ -46,7 +46,7 @@ impl HrlReader {
     /// # Errors
     /// As [`HrlReader::open`].
     pub fn open_in(fs: &dyn FileSystem, path: &Path) -> Result<Self, Error> {
-        let file = fs.open(path, false).map_err(|error| Error::io("change log", error).in_file(path))?;
+        let file = open_file(fs, path, "change log", false)?;
         let header = read_header(&*file).map_err(|error| error.in_file(path))?;
         let mut reader = Self { path: path.to_path_buf(), file, header, blocks: Vec::new() };
         reader.walk_back().map_err(|error| error.in_file(path))?;
@@ -175,7 +175,13 @@ fn read_header(file: &dyn BlockFile) -> Result<Header, Error> {
     read_structure(file, name, 0, &mut bytes)?;
     let header = match Header::decode(&bytes) {
         Ok(header) => header,
-        Err(Bad::Cookie) => return corrupt("another cookie".into(), "the cookie \"msctlog \" (MS-HRL 2.2)"),
+        Err(Bad::Cookie) => {
+            return Err(Error::corrupt(name)
+                .at(0)
+                .found("another cookie")
+                .requires("the cookie \"msctlog \" (MS-HRL 2.2)")
+                .remedy("check that the file is a change log"));
+        }
         Err(Bad::Checksum) => {
             return corrupt("a wrong checksum".into(), "that of its 4096 bytes (MS-HRL 2.2)");
         }

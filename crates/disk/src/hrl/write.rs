@@ -9,7 +9,7 @@ use super::HrlInfo;
 use super::layout::{self, HEADER, Header, METADATA, Slot, VERSION};
 use crate::bytes::to_u64;
 use crate::error::{Error, ErrorKind};
-use crate::file::{BlockFile, FileSystem, HostFs};
+use crate::file::{BlockFile, FileSystem, HostFs, make_file};
 use crate::image::check_range;
 
 /// What a new log is for.
@@ -54,7 +54,7 @@ impl HrlWriter {
     /// # Errors
     /// As [`HrlWriter::create`].
     pub fn create_in(fs: &dyn FileSystem, path: &Path, options: &HrlOptions) -> Result<Self, Error> {
-        let file = fs.create_new(path).map_err(|error| Error::io("new change log", error).in_file(path))?;
+        let file = make_file(fs, path, "new change log")?;
         let info = HrlInfo {
             unique_id: options.unique_id,
             previous_id: options.previous_id,

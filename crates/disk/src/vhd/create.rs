@@ -40,7 +40,11 @@ impl NewVhd {
             Err(Error::new(ErrorKind::InvalidOption, name).found(found).requires(requires))
         };
         if self.size == 0 || self.size > MAX_DISK || !self.size.is_multiple_of(SECTOR) {
-            return fault("disk size", self.size, "whole sectors of 512 bytes, at most 2040 GiB (VHD 1.0)");
+            return fault(
+                "disk size",
+                self.size,
+                "whole sectors of 512 bytes, at least one, at most 2040 GiB (VHD 1.0)",
+            );
         }
         if !BLOCK_SIZES.contains(&self.block_size) || !self.block_size.is_power_of_two() {
             return fault("block size", self.block_size, "a power of two from 512 KiB to 256 MiB (VHD 1.0)");

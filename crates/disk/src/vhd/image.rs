@@ -13,8 +13,8 @@ use super::{SECTOR, get_u32};
 use crate::bytes::{round_up, to_u64, to_usize};
 use crate::details::{Details, Kind};
 use crate::error::{Error, ErrorKind};
-use crate::file::{BlockFile, FileSystem, read_structure};
-use crate::image::{Extent, ExtentKind, Format, Image, check_range, push_extent};
+use crate::file::{BlockFile, FileSystem, open_file, read_structure};
+use crate::image::{Extent, ExtentKind, Format, Image, Level, check_range, push_extent, push_stored};
 use crate::parent::{self, Kin, ParentLink};
 use crate::seed::Seed;
 
@@ -62,7 +62,7 @@ impl VhdImage {
     }
 
     fn open_link(fs: &dyn FileSystem, path: &Path, writable: bool, depth: usize) -> Result<Self, Error> {
-        let file = fs.open(path, writable).map_err(|error| Error::io("file", error).in_file(path))?;
+        let file = open_file(fs, path, "image", writable)?;
         let (mut image, kind) = Self::open_file(path, file, writable).map_err(|error| error.in_file(path))?;
         if kind == FooterKind::Differencing {
             let found = parent::find(fs, path, &image.candidates()?, depth)?;
@@ -161,11 +161,16 @@ impl VhdImage {
         read_structure(&*self.file, "VHD block", place, buf).map_err(|error| error.in_file(&self.path))
     }
 
-    fn extents_below(&self, range: Range<u64>, list: &mut Vec<Extent>, zero: bool) -> Result<(), Error> {
-        let nothing = if zero { ExtentKind::Zero } else { ExtentKind::Absent };
+    fn extents_below(
+        &self,
+        range: Range<u64>,
+        level: Level,
+        list: &mut Vec<Extent>,
+        nothing: ExtentKind,
+    ) -> Result<(), Error> {
         let split = self.parent.as_ref().map_or(0, |parent| parent.size()).clamp(range.start, range.end);
         if let Some(parent) = self.parent.as_ref().filter(|_| split > range.start) {
-            for extent in parent.extents(range.start..split)? {
+            for extent in parent.extents_at(range.start..split, level)? {
                 let kind = if extent.kind == ExtentKind::Data { ExtentKind::Parent } else { extent.kind };
                 push_extent(list, extent.start, extent.len, kind);
             }
@@ -175,17 +180,15 @@ impl VhdImage {
     }
 
     /// Appends what a range that stands at `place` is made of: data, or zeros over holes of the host's file.
-    fn extents_here(&self, range: Range<u64>, place: u64, list: &mut Vec<Extent>) -> Result<(), Error> {
-        let end = place + (range.end - range.start);
-        let data = self.file.data_extents(place..end);
-        let mut at = place;
-        for part in data.map_err(|error| self.fail("holes of the file", place, error))? {
-            push_extent(list, range.start + (at - place), part.start - at, ExtentKind::Zero);
-            push_extent(list, range.start + (part.start - place), part.end - part.start, ExtentKind::Data);
-            at = part.end;
-        }
-        push_extent(list, range.start + (at - place), end - at, ExtentKind::Zero);
-        Ok(())
+    fn extents_here(
+        &self,
+        range: Range<u64>,
+        place: u64,
+        level: Level,
+        list: &mut Vec<Extent>,
+    ) -> Result<(), Error> {
+        push_stored(list, range, (&*self.file, place), level, ExtentKind::Zero)
+            .map_err(|error| error.in_file(&self.path))
     }
 
     /// What is wrong with the file though it can be read.
@@ -199,7 +202,7 @@ impl VhdImage {
 
 /// Reads of a file what it is to those over it, and over whom it stands.
 pub(crate) fn kin(fs: &dyn FileSystem, path: &Path) -> Result<Kin, Error> {
-    let file = fs.open(path, false).map_err(|error| Error::io("file", error).in_file(path))?;
+    let file = open_file(fs, path, "image", false)?;
     let (image, _) = VhdImage::open_file(path, file, false).map_err(|error| error.in_file(path))?;
     image.kin()
 }
@@ -423,25 +426,25 @@ impl Image for VhdImage {
         self.sync()
     }
 
-    fn extents(&self, range: Range<u64>) -> Result<Vec<Extent>, Error> {
+    fn extents_at(&self, range: Range<u64>, level: Level) -> Result<Vec<Extent>, Error> {
         self.check(range.start, range.end.saturating_sub(range.start))?;
         let mut list = Vec::new();
         let Some(sparse) = &self.sparse else {
-            self.extents_here(range.clone(), range.start, &mut list)?;
+            self.extents_here(range.clone(), range.start, level, &mut list)?;
             return Ok(list);
         };
         let block_size = sparse.header.block_size();
         for (block, part) in by_block(block_size, range) {
             let Some(bitmap) = self.bitmap(block)? else {
-                self.extents_below(part, &mut list, false)?;
+                self.extents_below(part, level, &mut list, ExtentKind::Absent)?;
                 continue;
             };
             for (run, here) in runs(&bitmap, block * block_size, part) {
                 if here {
                     let place = sparse.place(run.start);
-                    self.extents_here(run, place, &mut list)?;
+                    self.extents_here(run, place, level, &mut list)?;
                 } else {
-                    self.extents_below(run, &mut list, true)?;
+                    self.extents_below(run, level, &mut list, ExtentKind::Zero)?;
                 }
             }
         }

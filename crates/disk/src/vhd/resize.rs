@@ -14,7 +14,7 @@ impl VhdImage {
             return Err(Error::new(ErrorKind::InvalidOption, "disk size")
                 .in_file(&self.path)
                 .found(format!("{size} bytes"))
-                .requires("whole sectors of 512 bytes, at most 2040 GiB (VHD 1.0)"));
+                .requires("whole sectors of 512 bytes, at least one, at most 2040 GiB (VHD 1.0)"));
         }
         if self.parent.is_some() {
             return Err(Error::new(ErrorKind::Unsupported, "resize")

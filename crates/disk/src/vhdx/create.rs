@@ -65,7 +65,11 @@ impl NewDisk {
         let whole = self.size.is_multiple_of(u64::from(self.logical_sector));
         if self.size == 0 || self.size > MAX_DISK || !whole {
             let found = format!("{} bytes", self.size);
-            return fault("disk size", found, "whole logical sectors, at most 64 TiB (MS-VHDX 2.6.2.2)");
+            return fault(
+                "disk size",
+                found,
+                "whole logical sectors, at least one, at most 64 TiB (MS-VHDX 2.6.2.2)",
+            );
         }
         Ok(())
     }

@@ -16,8 +16,8 @@ use super::{SIGNATURE, check};
 use crate::bytes::{array, to_u64, to_usize};
 use crate::details::{Details, Kind};
 use crate::error::{Error, ErrorKind};
-use crate::file::{BlockFile, FileSystem, read_structure};
-use crate::image::{Extent, ExtentKind, Format, Image, Trim, check_range, push_extent};
+use crate::file::{BlockFile, FileSystem, open_file, read_structure};
+use crate::image::{Extent, ExtentKind, Format, Image, Level, Trim, check_range, push_extent, push_stored};
 use crate::parent;
 use crate::seed::{GuidSource, Seed};
 
@@ -43,7 +43,7 @@ impl VhdxImage {
     }
 
     fn open_link(fs: &dyn FileSystem, path: &Path, seed: Option<Seed>, depth: usize) -> Result<Self, Error> {
-        let file = fs.open(path, seed.is_some()).map_err(|error| Error::io("file", error).in_file(path))?;
+        let file = open_file(fs, path, "image", seed.is_some())?;
         let mut image = Self::open_file(path, file, seed).map_err(|error| error.in_file(path))?;
         if let Some(locator) = &image.metadata.parent {
             let paths = locator.candidates(fs, path);
@@ -260,11 +260,11 @@ impl VhdxImage {
     }
 
     /// Appends what a range is made of that this file does not hold.
-    fn extents_below(&self, range: Range<u64>, list: &mut Vec<Extent>) -> Result<(), Error> {
+    fn extents_below(&self, range: Range<u64>, level: Level, list: &mut Vec<Extent>) -> Result<(), Error> {
         let parent_size = self.parent.as_ref().map_or(0, |parent| parent.metadata.size);
         let split = parent_size.clamp(range.start, range.end);
         if let Some(parent) = self.parent.as_ref().filter(|_| split > range.start) {
-            for extent in parent.extents(range.start..split)? {
+            for extent in parent.extents_at(range.start..split, level)? {
                 let kind = if extent.kind == ExtentKind::Data { ExtentKind::Parent } else { extent.kind };
                 push_extent(list, extent.start, extent.len, kind);
             }
@@ -274,50 +274,45 @@ impl VhdxImage {
     }
 
     /// Appends what a range that stands at `place` is made of: data, or zeros over holes of the host's file.
-    fn extents_here(&self, range: Range<u64>, place: u64, list: &mut Vec<Extent>) -> Result<(), Error> {
-        let len = range.end - range.start;
-        let data = self
-            .file
-            .data_extents(place..place.saturating_add(len))
-            .map_err(|error| self.fail("holes of the file", place, error))?;
-        let mut at = place;
-        for part in data {
-            push_extent(list, range.start + (at - place), part.start - at, ExtentKind::Zero);
-            push_extent(list, range.start + (part.start - place), part.end - part.start, ExtentKind::Data);
-            at = part.end;
-        }
-        push_extent(list, range.start + (at - place), place + len - at, ExtentKind::Zero);
-        Ok(())
+    fn extents_here(
+        &self,
+        range: Range<u64>,
+        place: u64,
+        level: Level,
+        list: &mut Vec<Extent>,
+    ) -> Result<(), Error> {
+        push_stored(list, range, (&*self.file, place), level, ExtentKind::Zero)
+            .map_err(|error| error.in_file(&self.path))
     }
 
     /// Appends what the front of a range is made of, as far as one look goes; gives the end of that.
-    fn extents_from(&self, range: Range<u64>, list: &mut Vec<Extent>) -> Result<u64, Error> {
+    fn extents_from(&self, range: Range<u64>, level: Level, list: &mut Vec<Extent>) -> Result<u64, Error> {
         let block_size = self.geometry.block_size;
         let block = range.start / block_size;
         let absent = self.bat.absent_until(&self.geometry, block);
         let end = (absent.max(block + 1) * block_size).min(range.end);
         if absent > block {
-            return self.extents_below(range.start..end, list).map(|()| end);
+            return self.extents_below(range.start..end, level, list).map(|()| end);
         }
         let entry = self.payload(block)?;
         match entry.state().unwrap_or(State::NotPresent) {
-            State::NotPresent => self.extents_below(range.start..end, list)?,
+            State::NotPresent => self.extents_below(range.start..end, level, list)?,
             State::Undefined | State::Zero | State::Unmapped => {
                 push_extent(list, range.start, end - range.start, ExtentKind::Zero);
             }
             State::Full => {
                 let end = self.straight_until(entry, range.clone())?;
                 return self
-                    .extents_here(range.start..end, self.place_in(entry, range.start), list)
+                    .extents_here(range.start..end, self.place_in(entry, range.start), level, list)
                     .map(|()| end);
             }
             State::Partial => {
                 for (part, here) in self.sector_runs(block, range.start..end)? {
                     if here {
                         let place = self.place_in(entry, part.start);
-                        self.extents_here(part, place, list)?;
+                        self.extents_here(part, place, level, list)?;
                     } else {
-                        self.extents_below(part, list)?;
+                        self.extents_below(part, level, list)?;
                     }
                 }
             }
@@ -427,12 +422,12 @@ impl Image for VhdxImage {
         self.sync()
     }
 
-    fn extents(&self, range: Range<u64>) -> Result<Vec<Extent>, Error> {
+    fn extents_at(&self, range: Range<u64>, level: Level) -> Result<Vec<Extent>, Error> {
         self.check(range.start, range.end.saturating_sub(range.start))?;
         let mut list = Vec::new();
         let mut at = range.start;
         while at < range.end {
-            at = self.extents_from(at..range.end, &mut list)?;
+            at = self.extents_from(at..range.end, level, &mut list)?;
         }
         Ok(list)
     }

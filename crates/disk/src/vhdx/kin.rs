@@ -8,12 +8,12 @@ use super::log::Sequence;
 use super::metadata::Metadata;
 use super::region::Regions;
 use crate::error::Error;
-use crate::file::{BlockFile, FileSystem};
+use crate::file::{BlockFile, FileSystem, open_file};
 use crate::parent::{Kin, ParentLink};
 
 /// Reads headers and metadata of a file; a log that is to be replayed is replayed into memory.
 pub(crate) fn kin(fs: &dyn FileSystem, path: &Path) -> Result<Kin, Error> {
-    let file = fs.open(path, false).map_err(|error| Error::io("file", error).in_file(path))?;
+    let file = open_file(fs, path, "image", false)?;
     let read = || {
         let current = Current::read(&*file)?;
         let header = &current.header;

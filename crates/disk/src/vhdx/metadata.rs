@@ -230,7 +230,7 @@ impl Metadata {
         if metadata.size == 0 || metadata.size > MAX_DISK || !whole {
             return Err(size.fault(
                 format!("a disk of {} bytes", metadata.size),
-                "whole logical sectors, at most 64 TiB (MS-VHDX 2.6.2.2)",
+                "whole logical sectors, at least one, at most 64 TiB (MS-VHDX 2.6.2.2)",
             ));
         }
         Ok(metadata)

@@ -10,6 +10,7 @@ use super::bat::{Entry, Geometry, PAGE, State};
 use super::header::Header;
 use super::image::VhdxImage;
 use super::locator::Locator;
+use super::log::BATCH;
 use super::metadata::{DISK_SIZE, MAX_DISK, Metadata, PARENT_LOCATOR, replace_item};
 use super::region::{self, Region, Regions};
 use super::write::{GATHER, GivenUp};
@@ -149,7 +150,7 @@ impl VhdxImage {
             return Err(Error::new(ErrorKind::InvalidOption, "disk size")
                 .in_file(&self.path)
                 .found(format!("{size} bytes"))
-                .requires("whole logical sectors, at most 64 TiB (MS-VHDX 2.6.2.2)"));
+                .requires("whole logical sectors, at least one, at most 64 TiB (MS-VHDX 2.6.2.2)"));
         }
         if size == self.metadata.size {
             return Ok(());

@@ -64,18 +64,19 @@ fn linkage(fs: &dyn FileSystem, parent: &str) -> String {
 
 #[test]
 fn every_kind_of_path_leads_to_the_parent_in_the_order_of_the_format() {
-    let volume = r"\\?\Volume{26a21bda-a627-11d7-9931-806e6f6e6963}\base\p.vhdx";
+    const VOLUME: &str = r"\\?\Volume{26a21bda-a627-11d7-9931-806e6f6e6963}\base\p.vhdx";
     // Where the parents are, what the locator says, and which of them is taken.
-    let cases: [(&[&str], &[(&str, &str)], &str); 7] = [
+    type Case = (&'static [&'static str], &'static [(&'static str, &'static str)], &'static str);
+    let cases: [Case; 7] = [
         (&["/vm/p.vhdx"], &[("relative_path", r".\p.vhdx")], "/vm/p.vhdx"),
-        (&["/vm/base/p.vhdx"], &[("volume_path", volume)], "/vm/base/p.vhdx"),
-        (&["/base/p.vhdx"], &[("volume_path", volume)], "/base/p.vhdx"),
+        (&["/vm/base/p.vhdx"], &[("volume_path", VOLUME)], "/vm/base/p.vhdx"),
+        (&["/base/p.vhdx"], &[("volume_path", VOLUME)], "/base/p.vhdx"),
         (&["/a/p.vhdx"], &[("absolute_win32_path", r"\\?\d:\a\p.vhdx")], "/a/p.vhdx"),
         (
             &["/base/p.vhdx", "/p.vhdx", "/a/p.vhdx"],
             &[
                 ("relative_path", r"..\p.vhdx"),
-                ("volume_path", volume),
+                ("volume_path", VOLUME),
                 ("absolute_win32_path", r"c:\a\p.vhdx"),
             ],
             "/p.vhdx",
@@ -84,7 +85,7 @@ fn every_kind_of_path_leads_to_the_parent_in_the_order_of_the_format() {
             &["/base/p.vhdx", "/a/p.vhdx"],
             &[
                 ("relative_path", r"..\p.vhdx"),
-                ("volume_path", volume),
+                ("volume_path", VOLUME),
                 ("absolute_win32_path", r"c:\a\p.vhdx"),
             ],
             "/base/p.vhdx",
@@ -93,7 +94,7 @@ fn every_kind_of_path_leads_to_the_parent_in_the_order_of_the_format() {
             &["/a/p.vhdx"],
             &[
                 ("relative_path", r"..\p.vhdx"),
-                ("volume_path", volume),
+                ("volume_path", VOLUME),
                 ("absolute_win32_path", r"c:\a\p.vhdx"),
             ],
             "/a/p.vhdx",
