@@ -4,20 +4,19 @@
 use super::image::VhdxImage;
 use super::log::BATCH;
 use super::metadata::{DiskItem, Metadata, replace_disk_items};
-use super::region::Regions;
 use crate::error::Error;
 
 impl VhdxImage {
     /// The items of the file that belong to the disk.
     pub(crate) fn disk_items(&self) -> Result<Vec<DiskItem>, Error> {
-        let read = || DiskItem::read_all(&*self.file, Regions::read(&*self.file)?.metadata);
-        read().map_err(|error| error.in_file(&self.path))
+        let items = DiskItem::read_all(&*self.file, self.regions()?.metadata);
+        items.map_err(|error| error.in_file(&self.path))
     }
 
     /// Takes over the items of a merged child, but for the size, which is changed for itself. Contents go to
     /// unused places of the metadata region first; one log entry with the new table then makes them count.
     pub(crate) fn take_disk_items(&mut self, items: &[DiskItem]) -> Result<(), Error> {
-        let region = Regions::read(&*self.file).map_err(|error| error.in_file(&self.path))?.metadata;
+        let region = self.regions()?.metadata;
         let change =
             replace_disk_items(&*self.file, region, items).map_err(|error| error.in_file(&self.path))?;
         self.begin_as(true)?;

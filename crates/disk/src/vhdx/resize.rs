@@ -44,8 +44,13 @@ impl VhdxImage {
         Ok(pages.into_iter().collect())
     }
 
+    /// The region table that counts.
+    pub(super) fn regions(&self) -> Result<Regions, Error> {
+        Regions::read(&*self.file).map_err(|error| error.in_file(&self.path))
+    }
+
     fn item_changes(&self, id: Uuid, content: &[u8]) -> Result<Pages, Error> {
-        let regions = Regions::read(&*self.file)?;
+        let regions = self.regions()?;
         replace_item(&*self.file, regions.metadata, id, content).map_err(|error| error.in_file(&self.path))
     }
 
@@ -110,8 +115,9 @@ impl VhdxImage {
         self.commit()?;
         let [first, second] = self.region_tables()?;
         if first != second {
-            let bat = Regions::read(&*self.file)?.bat;
-            let table = region::with_bat(&*self.file, bat.offset, bat.length)?;
+            let bat = self.regions()?.bat;
+            let table = region::with_bat(&*self.file, bat.offset, bat.length);
+            let table = table.map_err(|error| error.in_file(&self.path))?;
             let pages = self.pages_with(&region::OFFSETS.map(|at| (at, table.clone())))?;
             self.commit_together(&pages)?;
         }
@@ -204,7 +210,7 @@ impl VhdxImage {
     /// Prepares what lies behind the old end, then tells the new size in one log entry.
     fn enlarge(&mut self, size: u64, geometry: Geometry) -> Result<(), Error> {
         self.clear_last_block()?;
-        let old = Regions::read(&*self.file)?.bat;
+        let old = self.regions()?.bat;
         if geometry.entries * 8 <= old.length {
             self.clear_tail(old)?;
             self.bat.set_entries(geometry.entries);

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use hvrsim_disk::file::{BlockFile, FileSystem, MemFile, MemFs};
 use hvrsim_disk::{CreateOptions, Error, ErrorKind, OpenOptions, create_in, open_in};
 
-use crate::support::{BAT, DISK, LOG, METADATA, MIB, Victim, seed};
+use crate::support::{BAT, DISK, METADATA, MIB, Victim, seed};
 
 /// A file that counts what is read of it, and the most at once.
 struct Counting {
@@ -184,7 +184,6 @@ fn files_of_a_few_bytes_are_refused_by_name_and_length() {
         let (done, read, _) = opened(&fs, name);
         let text = done.unwrap_err().to_string();
         assert!(text.contains(want) && !text.contains("whole buffer"), "{text}");
-        assert!(read < 4096);
+        assert!(read <= 8192);
     }
-    assert_eq!(LOG, MIB);
 }
