@@ -1,5 +1,6 @@
 //! Through the command line.
 
+mod bad_disk;
 mod bad_image;
 mod bad_input;
 mod determinism;

@@ -222,11 +222,11 @@ fn fill(source: &dyn Image, target: &mut dyn Image, reached: &mut dyn FnMut(u64)
 }
 
 /// Makes a chain one file: a copy with the content of all takes the place of the topmost file, in its format
-/// and with its block size. The parents stay as they are. Files that have the topmost one for their parent do
-/// not fit it any more.
+/// and with its block size. The parents stay as they are.
 ///
 /// # Errors
-/// Those of [`crate::copy_sparse`].
+/// `HasChildren` when files beside it have it for their parent: they would not fit it any more. Those of
+/// [`crate::copy_sparse`].
 pub fn flatten(path: impl AsRef<Path>, seed: Seed) -> Result<(), Error> {
     flatten_in(&HostFs, path.as_ref(), seed)
 }
@@ -236,6 +236,7 @@ pub fn flatten(path: impl AsRef<Path>, seed: Seed) -> Result<(), Error> {
 /// # Errors
 /// As [`flatten`].
 pub fn flatten_in(fs: &dyn FileSystem, path: &Path, seed: Seed) -> Result<(), Error> {
+    parent::refuse_under(path, &children_beside_in(fs, path)?)?;
     let details = open_in(fs, path, &OpenOptions::read_only())?.details()?;
     let options = match details.format {
         Format::Raw => CopyOptions::raw(),

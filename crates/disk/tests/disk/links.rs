@@ -332,3 +332,14 @@ fn a_differencing_vhd_keeps_its_size_and_a_differencing_vhdx_takes_another() {
         assert!(read_all(&*open(&fs, names[2]))[..1 << 20] != now[..1 << 20]);
     }
 }
+
+#[test]
+fn a_file_with_children_is_not_flattened_from_under_them() {
+    let (fs, names) = family(false);
+    let before = read_all(&*open(&fs, names[3]));
+    let refused = hvrsim_disk::flatten_in(&fs, Path::new(names[2]), seed(4)).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::HasChildren);
+    hvrsim_disk::flatten_in(&fs, Path::new(names[3]), seed(4)).unwrap();
+    let image = open(&fs, names[3]);
+    assert!(read_all(&*image) == before && image.details().unwrap().parent.is_none());
+}
