@@ -33,19 +33,24 @@
 
 mod blocks;
 mod candidates;
+mod changes;
 pub mod checkpoint;
 pub mod direct;
 mod error;
 mod frame;
+pub mod history;
 pub mod runs;
 mod source;
 mod target;
 pub mod throttle;
+mod tracker;
 pub mod wire;
 
 pub use blocks::{BLOCK_CELLS, Blocks, BlocksMut, Digest};
 pub use candidates::Candidates;
+pub use changes::Changes;
 pub use error::Error;
 pub use frame::{Answer, Cells, Frame, Span, VERSION};
-pub use source::Source;
+pub use source::{Route, Source};
 pub use target::{PIECE, Target, WINDOW};
+pub use tracker::{Generation, Tracker};

@@ -155,18 +155,28 @@ impl RunSet {
         }
     }
 
+    /// Whether there is nothing in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+
+    /// Whether a cell is in it.
+    #[must_use]
+    pub fn contains(&self, cell: u64) -> bool {
+        self.runs.range(..=cell).next_back().is_some_and(|(_, end)| *end > cell)
+    }
+
+    /// Its runs in order.
+    pub fn iter(&self) -> impl Iterator<Item = Run> + '_ {
+        self.runs.iter().map(|(&start, &end)| Run::new(start, end))
+    }
+
     /// What the set has inside the run.
     #[must_use]
     pub fn within(&self, run: Run) -> Vec<Run> {
         let from = self.runs.range(..=run.start).next_back().map_or(run.start, |(&s, _)| s);
         self.runs.range(from..run.end()).filter_map(|(&s, &e)| Run::new(s, e).overlap(run)).collect()
-    }
-
-    /// The first cell of the set at or behind `from`.
-    #[must_use]
-    pub fn next(&self, from: u64) -> Option<u64> {
-        let inside = self.runs.range(..=from).next_back().filter(|(_, e)| **e > from).map(|_| from);
-        inside.or_else(|| self.runs.range(from..).next().map(|(&s, _)| s))
     }
 }
 
@@ -206,7 +216,8 @@ mod tests {
             let left: BTreeSet<u64> =
                 a.union(&b).copied().filter(|n| !(run.start..run.end()).contains(n)).collect();
             prop_assert_eq!(set.within(Run::new(0, 256)), from_set(&left));
-            prop_assert_eq!(set.next(run.start), left.range(run.start..).next().copied());
+            prop_assert_eq!(set.iter().collect::<Vec<_>>(), from_set(&left));
+            prop_assert_eq!(set.contains(run.start + 3), left.contains(&(run.start + 3)));
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::direct::Summary;
 use crate::direct::pieces::{WINDOW as MAP_WINDOW, whole_blocks};
 use crate::error::Error;
 use crate::frame::{Answer, Cells, Frame, Span, VERSION, ZEROS, cells_in, push_cells};
+use crate::runs::{Run, RunSet};
 use crate::target::{MAP_RUNS, PIECE, WINDOW};
 
 /// Cells in a block, as pieces count them.
@@ -37,6 +38,17 @@ struct Refining {
     write: Vec<Cells>,
 }
 
+/// Where a guest's write to a block has to be kept while the source is read.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum Route {
+    /// The block is still to be read: the write is carried with it, and its bit among the candidates is enough.
+    Bitmap,
+    /// The block is done: the write goes to the running log, which the target applies afterwards.
+    Log,
+    /// The block is in hand: the write waits until another frame has been taken.
+    Wait,
+}
+
 /// The half that reads.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Source {
@@ -45,6 +57,12 @@ pub struct Source {
     begun: bool,
     todo: VecDeque<Todo>,
     refining: BTreeMap<u64, Refining>,
+    /// In front of it the map was told, or the target need not be told: the watermark.
+    mapped: u64,
+    /// Blocks behind it that the target will ask for.
+    to_come: RunSet,
+    /// In front of it writes went to the log before an interruption, and have to go there ever after.
+    logged: u64,
     sent_bytes: u64,
     read_bytes: u64,
     finished: Option<Summary>,
@@ -61,6 +79,9 @@ impl Source {
             begun: false,
             todo: VecDeque::from([Todo::Open]),
             refining: BTreeMap::new(),
+            mapped: 0,
+            to_come: RunSet::default(),
+            logged: 0,
             sent_bytes: 0,
             read_bytes: 0,
             finished: None,
@@ -88,9 +109,27 @@ impl Source {
     /// The connection broke: what was on its way is lost, and the work begins again with `Open`.
     pub fn interrupt(&mut self) {
         if self.finished.is_none() {
-            let Self { generation, full, sent_bytes, read_bytes, .. } = *self;
-            *self = Self { sent_bytes, read_bytes, ..Self::new(generation, full) };
+            let Self { generation, full, mapped, sent_bytes, read_bytes, .. } = *self;
+            *self = Self { mapped, logged: mapped, sent_bytes, read_bytes, ..Self::new(generation, full) };
         }
+    }
+
+    /// Where a guest's write to a block of the disk is to be kept that comes now, if what is read is what the guest
+    /// writes to. All of a log is applied after the work is done, in order; so every write is there, and without an
+    /// interruption it crosses once.
+    #[must_use]
+    pub fn route(&self, block: u64) -> Route {
+        let at = block * BLOCK;
+        let asked = self.todo.iter().filter_map(|todo| match todo {
+            Todo::Ask { piece, .. } => Some(piece),
+            _ => None,
+        });
+        let mut in_hand = asked.chain(self.refining.values().map(|refining| &refining.piece));
+        if in_hand.any(|piece| piece.contains(&at)) {
+            return Route::Wait;
+        }
+        let comes = at >= self.mapped || self.to_come.contains(block);
+        if comes && at >= self.logged { Route::Bitmap } else { Route::Log }
     }
 
     /// Takes a frame.
@@ -100,8 +139,9 @@ impl Source {
     pub fn handle<B: Blocks>(&mut self, disk: &B, frame: Frame<B::Content>) -> Result<(), Error<B::Error>> {
         let wrong = Err(Error::Unexpected(frame.name()));
         let todo = match frame {
-            Frame::Begin { .. } if !self.begun => {
+            Frame::Begin { done_to } if !self.begun => {
                 self.begun = true;
+                self.mapped = self.mapped.max(done_to);
                 return Ok(());
             }
             Frame::WantMap { from } if self.begun => {
@@ -119,6 +159,7 @@ impl Source {
                 if !known || asked + self.refining.len() >= WINDOW {
                     return wrong;
                 }
+                self.to_come.remove(Run::new(piece.start / BLOCK, piece.end.div_ceil(BLOCK)));
                 Todo::Ask { piece, holds, digests }
             }
             Frame::Cells { start, digests } => {
@@ -156,7 +197,14 @@ impl Source {
                 generation: self.generation,
                 full: self.full,
             },
-            Todo::Map { from } => map(disk, from)?,
+            Todo::Map { from } => {
+                let (to, candidates, held) = map(disk, from)?;
+                self.mapped = self.mapped.max(to);
+                for &(first, count) in &held {
+                    self.to_come.insert(Run { start: first, len: count });
+                }
+                Frame::Map { from, to, candidates, held }
+            }
             Todo::Ask { piece, holds, digests } => self.ask(disk, piece, holds, &digests)?,
             Todo::Cells { start, digests } => self.cells(disk, start, &digests)?,
         };
@@ -238,8 +286,8 @@ impl Source {
     }
 }
 
-/// The parts of the map from a block on, until something is held.
-fn map<B: Blocks>(disk: &mut B, from: u64) -> Result<Frame<B::Content>, B::Error> {
+/// The map from a block on until something is held: where it ends, where to look, what is held.
+fn map<B: Blocks>(disk: &mut B, from: u64) -> Result<(u64, Vec<Span>, Vec<Span>), B::Error> {
     let size = disk.size();
     let (mut looked_at, mut here): (Vec<Span>, Vec<Span>) = (Vec::new(), Vec::new());
     let mut to = from;
@@ -254,7 +302,7 @@ fn map<B: Blocks>(disk: &mut B, from: u64) -> Result<Frame<B::Content>, B::Error
             }
         }
     }
-    Ok(Frame::Map { from, to, candidates: looked_at, held: here })
+    Ok((to, looked_at, here))
 }
 
 fn answer<B: Blocks>(disk: &mut B, found: Refining) -> Result<Frame<B::Content>, B::Error> {

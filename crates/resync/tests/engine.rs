@@ -11,9 +11,10 @@ use std::convert::Infallible;
 use std::ops::Range;
 
 use hvrsim_resync::direct::Summary;
-use hvrsim_resync::runs::{Run, push};
+use hvrsim_resync::runs::{Run, push, union};
 use hvrsim_resync::{
-    Answer, BLOCK_CELLS, Blocks, BlocksMut, Candidates, Cells, Digest, Error, Frame, Source, Target, VERSION,
+    Answer, BLOCK_CELLS, Blocks, BlocksMut, Candidates, Cells, Digest, Error, Frame, Route, Source, Target,
+    VERSION,
 };
 use proptest::prelude::*;
 
@@ -233,6 +234,98 @@ proptest! {
         prop_assert_eq!(ran.summary.zeroed_bytes, expected.zeroed_bytes);
         prop_assert!(ran.summary.compared_bytes >= expected.compared_bytes);
         prop_assert!(ran.lost <= 5 * expected.sent_bytes);
+    }
+}
+
+/// A guest that writes to what is read, and where its writes are kept.
+#[derive(Default)]
+struct Guest {
+    /// Which cell after how many frames.
+    plan: VecDeque<(usize, usize)>,
+    waiting: VecDeque<(usize, u8)>,
+    log: Vec<(usize, u8)>,
+    written: u8,
+}
+
+impl Guest {
+    /// Values of the first write and on; what stands on the disks before is less.
+    const FIRST: u8 = 10;
+
+    /// Does what is due. A write that waits holds up those behind it, as a queue of a disk would.
+    fn write(&mut self, frames: usize, reader: &Source, source: &mut Plain) {
+        while let Some((_, cell)) = self.plan.pop_front_if(|(at, _)| *at <= frames) {
+            self.waiting.push_back((cell, Self::FIRST + self.written));
+            self.written += 1;
+        }
+        while let Some(&(cell, value)) = self.waiting.front() {
+            let block = cell as u64 / BLOCK_CELLS;
+            match reader.route(block) {
+                Route::Wait => return,
+                Route::Log => self.log.push((cell, value)),
+                Route::Bitmap => {
+                    if let Candidates::Tracked(disks) = &mut source.candidates {
+                        let runs = disks.entry(0).or_default();
+                        *runs = union(runs, &[Run { start: block, len: 1 }]);
+                    }
+                }
+            }
+            source.cells[cell] = value;
+            self.waiting.pop_front();
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_guest_s_writes_meanwhile_are_there_once(
+        source in plain(), target in plain(), tracked: bool, piece in piece(), cut in prop::option::of(0..40usize),
+        mut plan in prop::collection::vec((0..70usize, 0..LEN), 0..60), near: bool,
+    ) {
+        // Where the disks differ is known, or not.
+        let known: BTreeSet<(u8, u64)> = (0..LEN).filter(|at| source[*at] != target[*at])
+            .map(|at| (0, at as u64 / BLOCK_CELLS)).collect();
+        let (mut source, mut target) = sides(source, target, tracked.then_some(&known));
+        plan.sort_unstable();
+        let place = |cell: usize| if near { cell % 80 } else { cell };
+        let mut guest = Guest {
+            plan: plan.into_iter().map(|(at, cell)| (at, place(cell))).collect(), ..Guest::default()
+        };
+        let (mut reader, mut writer) = (Source::new([1; 32], false), Target::of_pieces(piece));
+        let (mut down, mut up) = (VecDeque::new(), VecDeque::new());
+        let (mut frames, mut crossed) = (0, Vec::new());
+        while reader.finished().is_none() {
+            guest.write(frames, &reader, &mut source);
+            // One frame at a time, so that writes come between any two.
+            down.extend(reader.next(&mut source).unwrap());
+            up.extend(std::iter::from_fn(|| writer.next(&mut target).unwrap()));
+            if cut == Some(frames) {
+                reader.interrupt();
+                writer.interrupt(&mut target).unwrap();
+                (down, up) = (VecDeque::new(), VecDeque::new());
+            } else if let Some(frame) = down.pop_front() {
+                if let Frame::Answer(answer) = &frame {
+                    crossed.extend(answer.content.iter().copied().filter(|value| *value >= Guest::FIRST));
+                }
+                writer.handle(&mut target, frame).unwrap();
+            } else if let Some(frame) = up.pop_front() {
+                reader.handle(&source, frame).unwrap();
+            }
+            frames += 1;
+            prop_assert!(frames < 10_000, "the halves come to an end");
+        }
+        guest.write(usize::MAX, &reader, &mut source);
+        prop_assert!(guest.waiting.is_empty());
+        crossed.extend(guest.log.iter().map(|(_, value)| *value));
+        for (cell, value) in guest.log {
+            target.cells[cell] = value;
+        }
+        prop_assert_eq!(target.cells, source.cells);
+        if cut.is_none() {
+            let crossings = crossed.len();
+            crossed.sort_unstable();
+            crossed.dedup();
+            prop_assert_eq!(crossed.len(), crossings, "a write crosses once");
+        }
     }
 }
 

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use hvrsim_disk::file::FileSystem;
-use hvrsim_disk::{CreateOptions, OpenOptions, Seed, create_in, open_in};
+use hvrsim_disk::{
+    ChildOptions, CreateOptions, Image, OpenOptions, Seed, create_child_in, create_in, open_in,
+};
 use hvrsim_resync::direct::Summary;
 use proptest::prelude::*;
 
@@ -12,21 +14,50 @@ pub const BLOCK: u64 = 65_536;
 /// Not a whole number of blocks, nor of cells.
 pub const SIZE: u64 = (9 << 20) + 3 * CELL + 1536;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Kind {
     Raw,
     Vhdx,
+    VhdxFixed,
+    /// A differencing file over a parent that holds the first half of the writes.
+    VhdxChild,
+    Vhd,
+    VhdFixed,
+}
+
+impl Kind {
+    fn options(self) -> CreateOptions {
+        let seed = Seed::new([1; 32]);
+        match self {
+            Self::Raw => CreateOptions::raw(SIZE),
+            Self::Vhdx | Self::VhdxChild => CreateOptions::vhdx(SIZE, seed).block_size(1 << 20),
+            Self::VhdxFixed => CreateOptions::vhdx(SIZE, seed).fixed(true),
+            Self::Vhd => CreateOptions::vhd(SIZE, seed),
+            Self::VhdFixed => CreateOptions::vhd(SIZE, seed).fixed(true),
+        }
+    }
 }
 
 /// What was once written to an image: (offset in cells, cells, value; 0 writes zeros, 255 trims).
 pub type Writes = Vec<(u64, u64, u8)>;
 
 pub fn make(fs: &dyn FileSystem, path: &str, kind: Kind, writes: &Writes) {
-    let options = match kind {
-        Kind::Raw => CreateOptions::raw(SIZE),
-        Kind::Vhdx => CreateOptions::vhdx(SIZE, Seed::new([1; 32])).block_size(1 << 20),
+    let in_parent = if kind == Kind::VhdxChild { writes.len() / 2 } else { 0 };
+    let mut image = if kind == Kind::VhdxChild {
+        let parent = format!("{path}.parent");
+        let mut image = create_in(fs, Path::new(&parent), &kind.options()).unwrap();
+        write(&mut *image, &writes[..in_parent]);
+        image.close().unwrap();
+        let options = ChildOptions::new(Seed::new([2; 32]));
+        create_child_in(fs, Path::new(&parent), Path::new(path), &options).unwrap()
+    } else {
+        create_in(fs, Path::new(path), &kind.options()).unwrap()
     };
-    let mut image = create_in(fs, Path::new(path), &options).unwrap();
+    write(&mut *image, &writes[in_parent..]);
+    image.close().unwrap();
+}
+
+fn write(image: &mut dyn Image, writes: &[(u64, u64, u8)]) {
     for &(cell, cells, value) in writes {
         let at = cell * CELL;
         let len = (cells * CELL).min(SIZE - at);
@@ -36,7 +67,6 @@ pub fn make(fs: &dyn FileSystem, path: &str, kind: Kind, writes: &Writes) {
             image.write_at(at, &vec![value; len as usize]).unwrap();
         }
     }
-    image.close().unwrap();
 }
 
 pub fn content(fs: &dyn FileSystem, path: &str) -> Vec<u8> {
@@ -59,7 +89,14 @@ pub fn writes() -> impl Strategy<Value = Writes> {
 }
 
 pub fn kind() -> impl Strategy<Value = Kind> {
-    prop_oneof![Just(Kind::Raw), Just(Kind::Vhdx)]
+    prop_oneof![
+        3 => Just(Kind::Raw),
+        3 => Just(Kind::Vhdx),
+        1 => Just(Kind::VhdxFixed),
+        2 => Just(Kind::VhdxChild),
+        1 => Just(Kind::Vhd),
+        1 => Just(Kind::VhdFixed),
+    ]
 }
 
 /// What has to be counted, cell by cell and block by block.
