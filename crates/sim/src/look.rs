@@ -136,6 +136,10 @@ pub trait Look {
     fn vm_name(&self, vm: VmId) -> &str;
     /// Whether a host is up.
     fn host_is_up(&self, host: HostId) -> bool;
+    /// Whether a host is enabled as a replica server (`RecoveryServerEnabled`).
+    fn is_replica_server(&self, host: HostId) -> bool;
+    /// Whether one host reaches another now: both are up and the link between them is not cut.
+    fn reaches(&self, from: HostId, to: HostId) -> bool;
     /// A copy, if the host holds one.
     fn copy(&self, copy: CopyId) -> Option<CopyView>;
     /// The recovery points kept on a copy, oldest first.

@@ -112,6 +112,14 @@ impl<D: DiskStore> Look for Sim<D> {
         self.world.host(host).up
     }
 
+    fn is_replica_server(&self, host: HostId) -> bool {
+        self.world.host(host).service.accepts
+    }
+
+    fn reaches(&self, from: HostId, to: HostId) -> bool {
+        from == to || self.world.reachable(from, to).is_some()
+    }
+
     fn copy(&self, copy: CopyId) -> Option<CopyView> {
         let (machine, state) = self.copy_state(copy)?;
         let (health, details) = state.health(self.world.now);

@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use hvrsim_replica::operation::{InitialKind, Operation, Settings};
+use hvrsim_replica::operation::{InitialKind, Operation, PointChoice, Settings};
 use hvrsim_sim::look::Look;
 use hvrsim_types::code::ReturnCode;
 use hvrsim_types::id::{CopyId, HostId};
 use hvrsim_types::near::nearest;
+use hvrsim_types::state::Power;
 use hvrsim_types::time::{Instant, Span};
 
 use crate::datetime;
 use crate::embedded;
 use crate::error::{CallError, Stop};
 use crate::identifier;
+use crate::reading;
 use crate::table::{CimType, METHODS, Method, Parameter, Procedure, Role};
 use crate::value::Value;
 
@@ -26,11 +28,23 @@ pub enum Planned {
         /// What is asked of it.
         operation: Operation,
     },
-    /// The service answers with this code before it looks at any state, and why.
-    Answer(ReturnCode, String),
+    /// The service answers without asking a copy.
+    Answer(Answer),
 }
 
-/// Finds a method by `Class.Method`, or by its name alone if one class only has it; case does not matter.
+/// What a method answers at once.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Answer {
+    /// Its return value.
+    pub code: ReturnCode,
+    /// Why, in words; empty if there is nothing to explain.
+    pub why: String,
+    /// Its out parameters.
+    pub out: Vec<(&'static str, Value)>,
+}
+
+/// Finds a method by `Class.Method`, or by its name alone if one class of `root\virtualization\v2` only has it; case
+/// does not matter.
 ///
 /// # Errors
 /// No such method, with the nearest; or several classes have it.
@@ -42,7 +56,10 @@ pub fn find(name: &str) -> Result<&'static Method, CallError> {
     };
     let of_class = |m: &&Method| class.is_none_or(|class| m.class.eq_ignore_ascii_case(class));
     let same = |m: &&Method| of_class(m) && m.name.eq_ignore_ascii_case(method);
-    let found: Vec<_> = METHODS.iter().filter(same).collect();
+    let mut found: Vec<_> = METHODS.iter().filter(same).collect();
+    if found.len() > 1 && class.is_none() {
+        found.retain(|m| m.procedure != Procedure::Collection);
+    }
     match found.as_slice() {
         [only] => Ok(only),
         [_, ..] => {
@@ -72,21 +89,53 @@ pub fn find(name: &str) -> Result<&'static Method, CallError> {
 ///
 /// # Errors
 /// A method or a parameter that does not exist or is missing, a value that its type cannot hold, the name of a host
-/// or a machine that no scenario has, and everything that this version does not simulate. What the real service
-/// answers by a return code is no error but [`Planned::Answer`].
+/// or a machine that no scenario has. What the real service answers by a return code is no error but
+/// [`Planned::Answer`]; what this version does not simulate is answered as by a service that does not support it, and
+/// the answer says so.
 pub fn call(
     method: &str,
     parameters: &BTreeMap<String, Value>,
     host: HostId,
     look: &dyn Look,
 ) -> Result<Planned, CallError> {
-    let method = simulated(method)?;
+    let method = find(method)?;
     let call = Invocation { method, values: values(method, parameters)?, host, look };
     match call.planned() {
-        Ok((on, operation)) => Ok(Planned::Operate { on, operation }),
-        Err(Stop::Answer(code, why)) => Ok(Planned::Answer(code, why)),
+        Ok(planned) => Ok(planned),
+        Err(Stop::Answer(code, why)) => {
+            Ok(Planned::Answer(Answer { code: own_code(method, code), why, out: Vec::new() }))
+        }
         Err(Stop::Wrong(error)) => Err(error),
     }
+}
+
+/// A code in the terms of a method that has a set of its own (DMTF: 1 not supported, 2 failed, 4 invalid parameter, 5
+/// invalid state; a job: 5 invalid parameter, 4 failed).
+fn own_code(method: &Method, code: ReturnCode) -> ReturnCode {
+    if method.returns.contains(&code) {
+        return code;
+    }
+    let job = method.class == "Msvm_ConcreteJob";
+    let own = match code {
+        ReturnCode::NOT_SUPPORTED => 1,
+        ReturnCode::INVALID_PARAMETER | ReturnCode::INCORRECT_DATA_TYPE => {
+            if job {
+                5
+            } else {
+                4
+            }
+        }
+        ReturnCode::INVALID_STATE if !job => 5,
+        _ => {
+            if job {
+                4
+            } else {
+                2
+            }
+        }
+    };
+    let own = ReturnCode(own);
+    if method.returns.contains(&own) { own } else { ReturnCode(1) }
 }
 
 /// Checks what can be known without a world: that the method and its parameters exist and that the types fit.
@@ -94,16 +143,7 @@ pub fn call(
 /// # Errors
 /// As [`call`], except for what depends on names of hosts and machines.
 pub fn check(method: &str, parameters: &BTreeMap<String, Value>) -> Result<(), CallError> {
-    values(simulated(method)?, parameters).map(|_| ())
-}
-
-fn simulated(name: &str) -> Result<&'static Method, CallError> {
-    let method = find(name)?;
-    if method.is_simulated() {
-        return Ok(method);
-    }
-    let message = format!("{} is not supported by this version", method.full_name());
-    Err(CallError::NotSimulated { message })
+    values(find(method)?, parameters).map(|_| ())
 }
 
 type Values<'a> = BTreeMap<&'static str, &'a Value>;
@@ -131,7 +171,7 @@ fn values<'a>(method: &Method, written: &'a BTreeMap<String, Value>) -> Result<V
             return Err(CallError::parameter(name, format!("`{}` stands twice", parameter.name)));
         }
     }
-    let needed = |p: &&Parameter| matches!(p.role, Role::Target | Role::Required);
+    let needed = |p: &&Parameter| matches!(p.role, Role::This | Role::Target | Role::Required);
     match method.parameters.iter().filter(needed).find(|p| !values.contains_key(p.name)) {
         None => Ok(values),
         Some(missing) => {
@@ -143,22 +183,35 @@ fn values<'a>(method: &Method, written: &'a BTreeMap<String, Value>) -> Result<V
 
 /// What the parameter's type needs, if the value is not that. What is in an embedded instance is not looked at: the
 /// service itself answers for it.
-fn misfit(parameter: &Parameter, value: &Value) -> Option<&'static str> {
-    let (fits, expected) = match (parameter.ty, value) {
-        (_, Value::Null) | (CimType::Embedded(_), _) => return None,
-        (CimType::Uint16, Value::Integer(n)) => (u16::try_from(*n).is_ok(), "a number from 0 to 65535"),
-        (CimType::Uint16, _) => (false, "a number from 0 to 65535"),
-        (CimType::Boolean, value) => (matches!(value, Value::Boolean(_)), "true or false"),
-        (CimType::Reference("CIM_ConcreteJob"), value) => {
-            (matches!(value, Value::Integer(_) | Value::Text(_)), "the job's number")
-        }
-        (CimType::Text | CimType::DateTime | CimType::Reference(_), value) => {
-            (matches!(value, Value::Text(_)), "a text")
-        }
-        (CimType::Texts | CimType::EmbeddedArray(_), value) => (matches!(value, Value::List(_)), "an array"),
+fn misfit(parameter: &Parameter, value: &Value) -> Option<String> {
+    let embedded = matches!(parameter.ty, CimType::Embedded(_));
+    let fits = match value {
+        Value::Null => true,
+        Value::List(list) if parameter.array => embedded || list.iter().all(|one| fits(parameter.ty, one)),
+        _ if parameter.array => false,
+        one => embedded || fits(parameter.ty, one),
     };
-    (!fits).then_some(expected)
+    if fits {
+        return None;
+    }
+    let one = match parameter.ty {
+        CimType::Reference("CIM_ConcreteJob") => "the job's number".to_owned(),
+        CimType::Boolean => "true or false".to_owned(),
+        ty => match ty.bounds() {
+            Some((low, high)) => format!("a number from {low} to {high}"),
+            None => "a text".to_owned(),
+        },
+    };
+    Some(if parameter.array { format!("an array, each {one}") } else { one })
 }
+
+fn fits(ty: CimType, value: &Value) -> bool {
+    let job_number = ty == CimType::Reference("CIM_ConcreteJob") && matches!(value, Value::Integer(_));
+    job_number || ty.holds(value)
+}
+
+/// What authorization entries would decide.
+const ENTRIES: &str = "an authorization entry other than that of every server";
 
 struct Invocation<'a> {
     method: &'static Method,
@@ -180,12 +233,72 @@ impl Invocation<'_> {
         }
     }
 
-    fn planned(&self) -> Result<(CopyId, Operation), Stop> {
-        if self.method.procedure == Procedure::JobState {
-            return self.job_state();
+    fn planned(&self) -> Result<Planned, Stop> {
+        use Procedure as P;
+        match self.method.procedure {
+            P::JobState => self.job_state().map(|(on, operation)| Planned::Operate { on, operation }),
+            P::JobError | P::JobErrors => {
+                let (_, job) = identifier::job("Job", self.value("Job"), self.host, self.look)?;
+                let several = self.method.procedure == P::JobErrors;
+                Ok(reading::job_error(self.host, job, several, self.look))
+            }
+            P::Summary => {
+                let (settings, wanted) = (self.value("SettingData"), self.value("RequestedInformation"));
+                reading::summary(settings, wanted, self.host, self.look)
+            }
+            P::GetStatistics => Ok(reading::statistics(self.machine()?, self.look)?),
+            P::GetStatisticsEx => {
+                let on = self.machine()?;
+                self.relationship(on)?;
+                Ok(reading::statistics(on, self.look)?)
+            }
+            P::Certificates => Ok(reading::done(vec![("EncodedCertificates", Value::List(Vec::new()))])),
+            P::TestConnection => self.test_connection(),
+            P::ServiceSettings => {
+                let given = ("SettingData", self.value("SettingData"));
+                let class = "Msvm_ReplicationServiceSettingData";
+                reading::unchanged(given, class, None, self.host, self.look)
+            }
+            P::AddAuthorization | P::ModifyAuthorization | P::SetAuthorization => self.authorize(),
+            P::RemoveAuthorization => match self.value("AllowedPrimaryHostSystem") {
+                name if name.is_empty() => Err(Stop::invalid("AllowedPrimaryHostSystem is Null or empty")),
+                _ => Err(Stop::not_simulated(ENTRIES)),
+            },
+            P::AdapterSettings => self.adapters(),
+            P::ServiceState => Err(Stop::Answer(
+                ReturnCode(1),
+                "the service is always started: EnabledState is constant".into(),
+            )),
+            P::DefineSystem => {
+                embedded::required(
+                    "SystemSettings",
+                    self.value("SystemSettings"),
+                    "Msvm_VirtualSystemSettingData",
+                )?;
+                Err(Stop::not_simulated("defining machines"))
+            }
+            P::DestroySystem => self.destroy(),
+            P::Collection => match self.value("Collection") {
+                name if name.is_empty() => Err(Stop::invalid("Collection is Null")),
+                _ => Err(Stop::Answer(
+                    ReturnCode::NOT_SUPPORTED,
+                    "no host is in a cluster, so that there are no collections".to_owned(),
+                )),
+            },
+            _ => {
+                let on = self.machine()?;
+                Ok(Planned::Operate { on, operation: self.operation(on)? })
+            }
         }
-        let on = identifier::machine("ComputerSystem", self.value("ComputerSystem"), self.host, self.look)?;
-        let operation = match self.method.procedure {
+    }
+
+    fn machine(&self) -> Result<CopyId, Stop> {
+        identifier::machine("ComputerSystem", self.value("ComputerSystem"), self.host, self.look)
+    }
+
+    /// What is asked of the copy.
+    fn operation(&self, on: CopyId) -> Result<Operation, Stop> {
+        Ok(match self.method.procedure {
             Procedure::Create => self.create()?,
             Procedure::Modify => self.modify(on)?,
             Procedure::Remove => Operation::Remove,
@@ -198,12 +311,25 @@ impl Invocation<'_> {
                 Operation::Reverse { to: settings.to, change: settings.change }
             }
             Procedure::StartReplication => self.start_replication()?,
-            Procedure::InitiateFailover => {
-                let name = "SnapshotSettingData";
-                Operation::Failover { point: identifier::point(name, self.value(name), on, self.look)? }
+            Procedure::Import => {
+                let name = "InitialReplicationImportLocation";
+                if self.value(name).is_empty() {
+                    return Err(Stop::invalid(format!("{name} is Null or empty")));
+                }
+                return Err(Stop::not_simulated("importing an initial replica"));
             }
+            Procedure::InitiateFailover => Operation::Failover { point: self.snapshot(on)? },
             Procedure::RevertFailover => Operation::RevertFailover,
             Procedure::CommitFailover => Operation::CommitFailover,
+            Procedure::TestReplica => {
+                self.snapshot(on)?;
+                return Err(Stop::not_simulated("a test failover"));
+            }
+            Procedure::ModeToPrimary => {
+                self.relationship(on)?;
+                let why = "ReplicationRelationship is the primary relationship, not the extended one";
+                return Err(Stop::invalid(why));
+            }
             Procedure::InitiateFailback => self.failback(on)?,
             Procedure::Resynchronize => Operation::Resynchronize { at: self.start_time()? },
             Procedure::ResetStatistics => Operation::ResetStatistics,
@@ -219,11 +345,80 @@ impl Invocation<'_> {
                 self.replication_state()?
             }
             Procedure::MachineState => self.machine_state()?,
-            Procedure::JobState | Procedure::NotSimulated => {
-                return Err(Stop::not_simulated(self.method.full_name()));
-            }
+            _ => return Err(Stop::not_simulated(self.method.full_name())),
+        })
+    }
+
+    fn snapshot(&self, on: CopyId) -> Result<PointChoice, Stop> {
+        let name = "SnapshotSettingData";
+        identifier::point(name, self.value(name), on, self.look)
+    }
+
+    /// Whether replication could be enabled from here to there.
+    fn test_connection(&self) -> Result<Planned, Stop> {
+        let Value::Text(name) = self.value("RecoveryConnectionPoint") else {
+            return Err(Stop::invalid("RecoveryConnectionPoint is Null"));
         };
-        Ok((on, operation))
+        if self.number("RecoveryServerPortNumber")? == 0 {
+            return Err(Stop::invalid("RecoveryServerPortNumber is 0"));
+        }
+        match self.number("AuthenticationType")? {
+            1 => {}
+            2 if !self.value("CertificateThumbPrint").is_empty() => {}
+            2 => return Err(Stop::invalid("AuthenticationType 2 needs a CertificateThumbPrint")),
+            other => return Err(Stop::invalid(format!("AuthenticationType is {other}, not 1 or 2"))),
+        }
+        let no_answer = |why: String| Err(Stop::Answer(ReturnCode::NOT_AVAILABLE, why));
+        let Some(server) = identifier::host(name, self.look) else {
+            return no_answer(format!("the name `{name}` cannot be resolved"));
+        };
+        if !self.look.reaches(self.host, server) {
+            return no_answer(format!("{} does not answer", self.look.host_name(server)));
+        }
+        if !self.look.is_replica_server(server) {
+            let why = format!("{} is not enabled as a replica server", self.look.host_name(server));
+            return Err(Stop::Answer(ReturnCode::FAILED, why));
+        }
+        Ok(reading::done(Vec::new()))
+    }
+
+    /// An authorization entry is that of every server, or it is not simulated.
+    fn authorize(&self) -> Result<Planned, Stop> {
+        let class = "Msvm_ReplicationAuthorizationSettingData";
+        let given = ("AuthorizationEntry", self.value("AuthorizationEntry"));
+        if self.method.procedure == Procedure::SetAuthorization {
+            self.machine()?;
+        }
+        let entry = embedded::required(given.0, given.1, class)?;
+        if entry.text("AllowedPrimaryHostSystem").is_none() {
+            return Err(Stop::invalid("AllowedPrimaryHostSystem is Null or empty"));
+        }
+        reading::unchanged(given, class, Some(ENTRIES), self.host, self.look)
+    }
+
+    fn adapters(&self) -> Result<Planned, Stop> {
+        self.machine()?;
+        let name = "NetworkSettings";
+        let Value::List(list) = self.value(name) else {
+            return Err(Stop::invalid(format!("{name} is Null")));
+        };
+        for one in list {
+            let adapter = embedded::required(name, one, "Msvm_FailoverNetworkAdapterSettingData")?;
+            if let Some(missing) = ["IPAddresses", "DHCPEnabled"].iter().find(|p| !adapter.has(p)) {
+                return Err(Stop::invalid(format!("{name}.{missing} is Null")));
+            }
+        }
+        Err(Stop::not_simulated("the network adapter of a machine"))
+    }
+
+    fn destroy(&self) -> Result<Planned, Stop> {
+        let name = "AffectedSystem";
+        let on = identifier::machine(name, self.value(name), self.host, self.look)?;
+        let power = self.look.copy(on).map(|view| view.power);
+        if power.is_some_and(|power| !matches!(power, Power::Off | Power::Saved)) {
+            return Err(Stop::Answer(ReturnCode(5), "the machine must be off or saved".to_owned()));
+        }
+        Err(Stop::not_simulated("destroying machines"))
     }
 
     fn settings(&self) -> Result<embedded::Settings, Stop> {
@@ -291,9 +486,6 @@ impl Invocation<'_> {
             2 => Operation::StartVm,
             3 => Operation::TurnOffVm,
             6 => Operation::SaveVm,
-            state @ (4 | 9 | 10 | 11) => {
-                return Err(Stop::not_simulated(format!("RequestedState {state} of a machine")));
-            }
             other => {
                 let why = format!("RequestedState {other} cannot be requested of a machine");
                 return Err(Stop::Answer(ReturnCode::INVALID_STATE, why));

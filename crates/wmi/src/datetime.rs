@@ -1,6 +1,6 @@
 //! CIM datetimes: points in time with an offset, and intervals (DMTF DSP0004, intrinsic data types).
 
-use jiff::civil;
+use jiff::{Timestamp, civil, tz::TimeZone};
 
 /// What a moment looks like, for messages.
 pub(crate) const MOMENT: &str = "yyyymmddHHMMSS.mmmmmm+UUU, with the offset from UTC in minutes";
@@ -18,8 +18,20 @@ pub(crate) fn moment(text: &str) -> Option<i64> {
     };
     let minutes = offset.get(1..).filter(|m| m.len() == 3)?;
     let minutes = i64::try_from(digits(minutes)?).ok()?;
-    let utc = local.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second();
+    let utc = local.to_zoned(TimeZone::UTC).ok()?.timestamp().as_second();
     utc.checked_sub(sign * minutes * 60)
+}
+
+/// The moment so many seconds after 1970-01-01 UTC, in UTC: `20260105090000.000000-000`.
+pub(crate) fn show(unix_s: i64) -> String {
+    let at = Timestamp::from_second(unix_s).unwrap_or(Timestamp::MAX);
+    format!("{}.000000-000", TimeZone::UTC.to_datetime(at).strftime("%Y%m%d%H%M%S"))
+}
+
+/// So many seconds as an interval: `00000000183000.000000:000`.
+pub(crate) fn show_interval(seconds: u64) -> String {
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    format!("{days:08}{:02}{:02}{:02}.000000:000", rest / 3600, rest / 60 % 60, rest % 60)
 }
 
 /// The whole seconds of `00000000183000.000000:000`.
@@ -48,6 +60,16 @@ mod tests {
         assert_eq!(moment("19691231233000.000000-060"), Some(1800));
         for wrong in ["", "2026-01-06T22:00", "19700101000000.000000", "19701301000000.000000+000", "é"] {
             assert_eq!(moment(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_reads_back() {
+        for at in [0, 1_767_603_600] {
+            assert_eq!(moment(&show(at)), Some(at));
+        }
+        for seconds in [0, 66_600, 86_401] {
+            assert_eq!(interval_s(&show_interval(seconds)), Some(seconds));
         }
     }
 

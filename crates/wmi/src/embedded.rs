@@ -1,8 +1,8 @@
-//! Embedded instances: maps with WMI property names, read against the class's properties.
+//! Embedded instances, as CIM-XML text or as maps with WMI property names, read against the class's properties.
 
 use std::collections::BTreeMap;
 
-use hvrsim_replica::operation::{FailbackSettings, Frequency, RECOVERY_HISTORY_MAX, SettingsChange};
+use hvrsim_replica::operation::{FailbackSettings, Frequency, SettingsChange};
 use hvrsim_sim::look::Look;
 use hvrsim_types::id::{CopyId, HostId};
 use hvrsim_types::near::nearest;
@@ -12,38 +12,24 @@ use uuid::Uuid;
 use crate::datetime;
 use crate::error::{CallError, Stop};
 use crate::identifier;
-use crate::table::{CimType, RELATIONSHIP, SETTINGS};
+use crate::providers;
+use crate::table::{self, Class};
 use crate::value::Value;
-
-/// The built-in host-to-host provider (`Msvm_ReplicationProvider.Name`).
-const BUILT_IN: &str = "22391CDC-272C-4DDF-BA88-9BEFB1A0975C";
-
-/// Providers that are registered besides the built-in one, and whether they can fail back.
-const EXTERNAL: &[(&str, bool)] = &[("sim-failback", true), ("sim-nofailback", false)];
-
-/// A provider as settings name it.
-enum Provider {
-    BuiltIn,
-    External { capable: bool },
-    Unknown,
-}
-
-fn provider(name: &str) -> Provider {
-    let ends = name.len().checked_sub(BUILT_IN.len()).and_then(|from| name.get(from..));
-    if name.eq_ignore_ascii_case("built-in") || ends.is_some_and(|end| end.eq_ignore_ascii_case(BUILT_IN)) {
-        return Provider::BuiltIn;
-    }
-    match EXTERNAL.iter().find(|(registered, _)| registered.eq_ignore_ascii_case(name)) {
-        Some((_, capable)) => Provider::External { capable: *capable },
-        None => Provider::Unknown,
-    }
-}
+use crate::xml;
 
 /// The properties that are not Null, by their documented names.
-struct Instance<'a>(BTreeMap<&'static str, &'a Value>);
+pub(crate) struct Instance(BTreeMap<&'static str, Value>);
 
-impl Instance<'_> {
-    fn text(&self, name: &str) -> Option<&str> {
+impl Instance {
+    pub(crate) fn values(&self) -> impl Iterator<Item = (&'static str, &Value)> {
+        self.0.iter().map(|(name, value)| (*name, value))
+    }
+
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
         match self.0.get(name)? {
             Value::Text(text) if !text.is_empty() => Some(text),
             _ => None,
@@ -65,36 +51,81 @@ impl Instance<'_> {
     }
 }
 
-/// Reads a map against the properties of its class. `None` for Null, an empty text and an empty map.
-fn read<'a>(
-    parameter: &str,
-    value: &'a Value,
-    class: &'static [(&'static str, CimType)],
-) -> Result<Option<Instance<'a>>, Stop> {
+/// Reads an instance against its class. `None` for Null, an empty text and an empty map.
+///
+/// # Errors
+/// 32776: it is no instance of the class, or a value is not of its property's type.
+pub(crate) fn read(parameter: &str, value: &Value, class: &str) -> Result<Option<Instance>, Stop> {
+    let class = class_of(class);
+    let parsed;
     let map = match value {
         value if value.is_empty() => return Ok(None),
         Value::Map(map) if map.is_empty() => return Ok(None),
         Value::Map(map) => map,
+        Value::Text(text) => {
+            parsed = xml::parse(text).map_err(|why| {
+                Stop::unreadable(format!("{parameter} is not the text of an instance: {why}"))
+            })?;
+            if !parsed.class.eq_ignore_ascii_case(class.name) {
+                let why = format!("{parameter} is a {}, not a {}", parsed.class, class.name);
+                return Err(Stop::unreadable(why));
+            }
+            if let Some(unknown) = parsed.properties.keys().find(|name| class.property(name).is_none()) {
+                return Err(Stop::unreadable(format!("{parameter} has no property {unknown}")));
+            }
+            &parsed.properties
+        }
         other => return Err(Stop::unreadable(format!("{parameter} is {}, not an instance", other.kind()))),
     };
     let mut found = BTreeMap::new();
-    for (name, ty) in class {
-        let written = map.iter().find(|(written, _)| written.eq_ignore_ascii_case(name));
-        let Some((_, value)) = written.filter(|(_, value)| **value != Value::Null) else { continue };
-        if !fits(value, *ty) {
-            return Err(Stop::unreadable(format!("{parameter}.{name} is {}", value.kind())));
+    for (written, value) in map {
+        let Some(property) = class.property(written).filter(|_| *value != Value::Null) else { continue };
+        let fits = match value {
+            Value::List(list) => property.array && list.iter().all(|one| property.ty.holds(one)),
+            one => !property.array && property.ty.holds(one),
+        };
+        if !fits {
+            return Err(Stop::unreadable(format!("{parameter}.{} is {}", property.name, value.kind())));
         }
-        found.insert(*name, value);
+        found.insert(property.name, value.clone());
     }
     Ok(Some(Instance(found)))
 }
 
+/// As [`read`], and an instance there must be, within the limits of its class.
+///
+/// # Errors
+/// 32776 as [`read`]; 32773 for Null, an empty instance, or a value that its property does not allow.
+pub(crate) fn required(parameter: &str, value: &Value, class: &str) -> Result<Instance, Stop> {
+    let Some(instance) = read(parameter, value, class)? else {
+        return Err(Stop::invalid(format!("{parameter} is Null or empty")));
+    };
+    for (name, value) in instance.values() {
+        let limit = class_of(class).property(name).map(|p| p.limit);
+        if let Some(limit) = limit.filter(|limit| !limit.allows(value)) {
+            let found = match value {
+                Value::Integer(n) => n.to_string(),
+                Value::List(list) => format!("{} elements", list.len()),
+                _ => "longer".to_owned(),
+            };
+            return Err(Stop::invalid(format!("{parameter}.{name} is {found}, not {limit}")));
+        }
+    }
+    Ok(instance)
+}
+
+fn class_of(name: &str) -> &'static Class {
+    table::class(name).unwrap_or(table::CLASSES[0])
+}
+
 /// Refuses properties that the class of an embedded instance does not have: a client could not set them.
 pub(crate) fn check_names(parameter: &str, class: &str, value: &Value) -> Result<(), CallError> {
+    if let Value::List(list) = value {
+        return list.iter().try_for_each(|one| check_names(parameter, class, one));
+    }
     let Value::Map(map) = value else { return Ok(()) };
-    let class = if class == "Msvm_ReplicationRelationship" { RELATIONSHIP } else { SETTINGS };
-    let known = |written: &str| class.iter().any(|(name, _)| name.eq_ignore_ascii_case(written));
-    match map.keys().find(|written| !known(written)) {
+    let class = class_of(class);
+    match map.keys().find(|written| class.property(written).is_none()) {
         None => Ok(()),
         Some(written) => {
             let error = CallError::Parameter {
@@ -103,21 +134,12 @@ pub(crate) fn check_names(parameter: &str, class: &str, value: &Value) -> Result
                 message: format!("{parameter} has no property `{written}`"),
                 help: None,
             };
-            Err(error.near(nearest(written, class.iter().map(|(name, _)| *name))))
+            Err(error.near(nearest(written, class.properties.iter().map(|p| p.name))))
         }
     }
 }
 
-/// Whether a property of this type can hold the value.
-fn fits(value: &Value, ty: CimType) -> bool {
-    match ty {
-        CimType::Uint16 => matches!(value, Value::Integer(n) if u16::try_from(*n).is_ok()),
-        CimType::Boolean => matches!(value, Value::Boolean(_)),
-        CimType::Text | CimType::DateTime | CimType::Reference(_) => matches!(value, Value::Text(_)),
-        CimType::Texts | CimType::EmbeddedArray(_) => matches!(value, Value::List(_)),
-        CimType::Embedded(_) => matches!(value, Value::Map(_)),
-    }
-}
+const SETTINGS: &str = "Msvm_ReplicationSettingData";
 
 /// `Msvm_ReplicationSettingData` for creating, changing and reversing a relationship.
 pub(crate) struct Settings {
@@ -129,17 +151,14 @@ pub(crate) struct Settings {
 
 /// Reads settings for the built-in provider.
 pub(crate) fn settings(parameter: &str, value: &Value, look: &dyn Look) -> Result<Settings, Stop> {
-    let Some(instance) = read(parameter, value, SETTINGS)? else {
-        return Err(Stop::invalid(format!("{parameter} is Null or empty")));
-    };
-    match instance.text("ReplicationProvider").map(provider) {
-        None | Some(Provider::BuiltIn) => {}
-        Some(Provider::External { .. }) => {
-            return Err(Stop::not_simulated("a relationship of an external provider"));
-        }
-        Some(Provider::Unknown) => return Err(Stop::invalid("ReplicationProvider is not registered")),
+    let instance = required(parameter, value, SETTINGS)?;
+    match instance.text("ReplicationProvider").map(providers::named) {
+        None => {}
+        Some(Some(provider)) if provider.built_in => {}
+        Some(Some(_)) => return Err(Stop::not_simulated("a relationship of an external provider")),
+        Some(None) => return Err(Stop::invalid("ReplicationProvider is not registered")),
     }
-    if instance.0.contains_key("IncludedDisks") {
+    if instance.has("IncludedDisks") {
         return Err(Stop::not_simulated("IncludedDisks (without it every disk is replicated)"));
     }
     if instance.number("ApplicationConsistentSnapshotInterval").is_some_and(|hours| hours != 0) {
@@ -157,20 +176,11 @@ pub(crate) fn settings(parameter: &str, value: &Value, look: &dyn Look) -> Resul
     Ok(Settings { to, change: change(&instance)? })
 }
 
-fn change(instance: &Instance<'_>) -> Result<SettingsChange, Stop> {
-    let frequency = instance.number("ReplicationInterval").map(|seconds| {
-        let known = u64::try_from(seconds).ok().and_then(Frequency::from_interval_s);
-        known.ok_or_else(|| Stop::invalid(format!("ReplicationInterval is {seconds}, not 30, 300 or 900")))
-    });
-    let recovery_history = instance.number("RecoveryHistory").map(|points| {
-        let known = u8::try_from(points).ok().filter(|n| *n <= RECOVERY_HISTORY_MAX);
-        known.ok_or_else(|| {
-            Stop::invalid(format!("RecoveryHistory is {points}, not 0 to {RECOVERY_HISTORY_MAX}"))
-        })
-    });
+fn change(instance: &Instance) -> Result<SettingsChange, Stop> {
+    let whole = |name| instance.number(name).and_then(|n| u64::try_from(n).ok());
     Ok(SettingsChange {
-        frequency: frequency.transpose()?,
-        recovery_history: recovery_history.transpose()?,
+        frequency: whole("ReplicationInterval").and_then(Frequency::from_interval_s),
+        recovery_history: whole("RecoveryHistory").and_then(|n| u8::try_from(n).ok()),
         compression: instance.boolean("CompressionEnabled"),
         auto_resync: instance.boolean("AutoResynchronizeEnabled"),
         auto_resync_start: time_of_day(instance, "AutoResynchronizeIntervalStart")?,
@@ -178,7 +188,7 @@ fn change(instance: &Instance<'_>) -> Result<SettingsChange, Stop> {
     })
 }
 
-fn time_of_day(instance: &Instance<'_>, name: &str) -> Result<Option<Span>, Stop> {
+fn time_of_day(instance: &Instance, name: &str) -> Result<Option<Span>, Stop> {
     let Some(text) = instance.text(name) else { return Ok(None) };
     let seconds = datetime::interval_s(text).ok_or_else(|| {
         Stop::unreadable(format!("{name} is no interval such as 00000000183000.000000:000"))
@@ -201,19 +211,17 @@ pub(crate) fn failback(parameter: &str, value: &Value, look: &dyn Look) -> Failb
     else {
         return FailbackSettings::Missing;
     };
-    let capable = match provider(provider_name) {
-        Provider::BuiltIn => true,
-        Provider::External { capable } => capable,
-        Provider::Unknown => return FailbackSettings::UnknownProvider,
-    };
-    FailbackSettings::Given { from: identifier::host(point, look), capable }
+    match providers::named(provider_name) {
+        Some(provider) => {
+            FailbackSettings::Given { from: identifier::host(point, look), capable: provider.fails_back }
+        }
+        None => FailbackSettings::UnknownProvider,
+    }
 }
 
 /// Which relationship an embedded `Msvm_ReplicationRelationship` means: only the primary one is simulated.
 pub(crate) fn relationship(parameter: &str, value: &Value, on: CopyId, look: &dyn Look) -> Result<(), Stop> {
-    let Some(instance) = read(parameter, value, RELATIONSHIP)? else {
-        return Err(Stop::invalid(format!("{parameter} is Null or empty")));
-    };
+    let instance = required(parameter, value, "Msvm_ReplicationRelationship")?;
     let id = instance.text("InstanceID").unwrap_or_default();
     let malformed =
         || Stop::invalid(format!("{parameter}.InstanceID is not Microsoft:<machine>\\HVR\\<0 or 1>"));

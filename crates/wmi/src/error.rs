@@ -3,7 +3,7 @@
 use hvrsim_types::code::ReturnCode;
 use thiserror::Error;
 
-/// A call that no client could make, or that this version does not simulate.
+/// A call that no client could make.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 pub enum CallError {
     /// No class has such a method.
@@ -13,12 +13,6 @@ pub enum CallError {
         message: String,
         /// The nearest right name.
         help: Option<String>,
-    },
-    /// The provider has it and this version does not simulate it.
-    #[error("{message}")]
-    NotSimulated {
-        /// What is missing.
-        message: String,
     },
     /// A parameter that the method does not have, one that is missing, or a value that its type cannot hold.
     #[error("{message}")]
@@ -47,9 +41,8 @@ impl CallError {
     /// Says what to write instead.
     #[must_use]
     pub(crate) fn help(mut self, text: impl Into<String>) -> Self {
-        if let Self::Unknown { help, .. } | Self::Parameter { help, .. } = &mut self {
-            *help = Some(text.into());
-        }
+        let (Self::Unknown { help, .. } | Self::Parameter { help, .. }) = &mut self;
+        *help = Some(text.into());
         self
     }
 
@@ -61,6 +54,41 @@ impl CallError {
             None => self,
         }
     }
+}
+
+/// A class, an instance or a property that does not exist.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+pub enum ReadError {
+    /// No such class.
+    #[error("there is no class `{name}`{}", hint(.near.as_deref()))]
+    Class {
+        /// As written.
+        name: String,
+        /// The nearest right name.
+        near: Option<String>,
+    },
+    /// The host has no such instance.
+    #[error("there is no instance of {class} with `{name}`")]
+    Instance {
+        /// Its class.
+        class: String,
+        /// As written.
+        name: String,
+    },
+    /// The class has no such property.
+    #[error("{class} has no property `{name}`{}", hint(.near.as_deref()))]
+    Property {
+        /// The class.
+        class: String,
+        /// As written.
+        name: String,
+        /// The nearest right name.
+        near: Option<String>,
+    },
+}
+
+fn hint(near: Option<&str>) -> String {
+    near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"))
 }
 
 /// Why reading the parameters ends before there is an operation.
@@ -89,9 +117,8 @@ impl Stop {
         Self::Answer(ReturnCode::INCORRECT_DATA_TYPE, why.into())
     }
 
+    /// 32770: the real service can do it, the model cannot.
     pub(crate) fn not_simulated(what: impl Into<String>) -> Self {
-        Self::Wrong(CallError::NotSimulated {
-            message: format!("{} is not supported by this version", what.into()),
-        })
+        Self::Answer(ReturnCode::NOT_SUPPORTED, format!("{} is not simulated", what.into()))
     }
 }

@@ -61,8 +61,6 @@ pub(crate) fn job(
     at: HostId,
     look: &dyn Look,
 ) -> Result<(CopyId, JobId), Stop> {
-    /// `Msvm_ConcreteJob.RequestStateChange`: Invalid Parameter.
-    const INVALID: ReturnCode = ReturnCode(5);
     let number = match value {
         Value::Integer(number) => u64::try_from(*number).ok(),
         Value::Text(text) => key(text).parse().ok(),
@@ -77,7 +75,7 @@ pub(crate) fn job(
         None => {
             let host = look.host_name(at);
             Err(Stop::Answer(
-                INVALID,
+                ReturnCode::INVALID_PARAMETER,
                 format!("{host} has no job {number}: a job is removed 5 minutes after its end"),
             ))
         }

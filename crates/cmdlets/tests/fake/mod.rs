@@ -18,8 +18,8 @@ pub struct Fake {
     pub copies: BTreeMap<CopyId, CopyView>,
     pub points: Vec<PointView>,
     pub down: Option<HostId>,
+    pub job: JobView,
     calendar: Calendar,
-    job: JobView,
 }
 
 pub const HOSTS: &[&str] = &["HV1", "HV2", "DR3"];
@@ -157,6 +157,14 @@ impl Look for Fake {
 
     fn host_is_up(&self, host: HostId) -> bool {
         self.down != Some(host)
+    }
+
+    fn is_replica_server(&self, host: HostId) -> bool {
+        host != HV1
+    }
+
+    fn reaches(&self, from: HostId, to: HostId) -> bool {
+        self.host_is_up(from) && self.host_is_up(to)
     }
 
     fn copy(&self, copy: CopyId) -> Option<CopyView> {

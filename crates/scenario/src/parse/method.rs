@@ -95,7 +95,6 @@ impl Reader<'_> {
     fn wrong_call(&mut self, error: &CallError, method: Place, with: &[At<Parameter>]) {
         let (place, help) = match error {
             CallError::Unknown { help, .. } => (method, help.clone()),
-            CallError::NotSimulated { .. } => (method, None),
             CallError::Parameter { parameter, property, help, .. } => {
                 (place_of(with, parameter, property.as_deref()).unwrap_or(method), help.clone())
             }
@@ -155,6 +154,14 @@ impl Look for NamesOnly<'_> {
     }
 
     fn host_is_up(&self, _host: HostId) -> bool {
+        true
+    }
+
+    fn is_replica_server(&self, _host: HostId) -> bool {
+        true
+    }
+
+    fn reaches(&self, _from: HostId, _to: HostId) -> bool {
         true
     }
 

@@ -250,7 +250,7 @@ impl<D: DiskStore> Run<'_, D> {
                 let text = format!("{name}{}", invoke.arguments(|point| self.point_words(point)));
                 self.operate(on, &At::new(text, place), operation, false)?
             }
-            Ok(Planned::Answer(code, why)) => Called::answered(code, &why, place),
+            Ok(Planned::Answer(answer)) => Called::answered(answer.code, &answer.why, place),
             Err(error) => return Err(self.wrong(place, error.to_string(), None)),
         };
         if let Some(code) = invoke.returns.as_ref().filter(|code| code.value != called.code) {
