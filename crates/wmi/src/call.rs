@@ -103,39 +103,31 @@ pub fn call(
     match call.planned() {
         Ok(planned) => Ok(planned),
         Err(Stop::Answer(code, why)) => {
-            Ok(Planned::Answer(Answer { code: own_code(method, code), why, out: Vec::new() }))
+            Ok(Planned::Answer(Answer { code: method.answer(code), why, out: Vec::new() }))
         }
         Err(Stop::Wrong(error)) => Err(error),
     }
 }
 
-/// A code in the terms of a method that has a set of its own (DMTF: 1 not supported, 2 failed, 4 invalid parameter, 5
-/// invalid state; a job: 5 invalid parameter, 4 failed).
-fn own_code(method: &Method, code: ReturnCode) -> ReturnCode {
-    if method.returns.contains(&code) {
-        return code;
+impl Method {
+    /// How this method puts an answer of the replication service: the DMTF's own methods have numbers of their own
+    /// (machines: 1 not supported, 2 failed, 4 invalid parameter, 5 invalid state; jobs: 4 failed, 5 invalid parameter).
+    #[must_use]
+    pub fn answer(&self, code: ReturnCode) -> ReturnCode {
+        if self.returns.contains(&code) {
+            return code;
+        }
+        let own = match (self.class == "Msvm_ConcreteJob", code) {
+            (_, ReturnCode::NOT_SUPPORTED) => 1,
+            (true, ReturnCode::INVALID_PARAMETER | ReturnCode::INCORRECT_DATA_TYPE) => 5,
+            (true, _) => 4,
+            (false, ReturnCode::INVALID_PARAMETER | ReturnCode::INCORRECT_DATA_TYPE) => 4,
+            (false, ReturnCode::INVALID_STATE | ReturnCode::IN_USE) => 5,
+            (false, _) => 2,
+        };
+        let own = ReturnCode(own);
+        if self.returns.contains(&own) { own } else { ReturnCode(1) }
     }
-    let job = method.class == "Msvm_ConcreteJob";
-    let own = match code {
-        ReturnCode::NOT_SUPPORTED => 1,
-        ReturnCode::INVALID_PARAMETER | ReturnCode::INCORRECT_DATA_TYPE => {
-            if job {
-                5
-            } else {
-                4
-            }
-        }
-        ReturnCode::INVALID_STATE if !job => 5,
-        _ => {
-            if job {
-                4
-            } else {
-                2
-            }
-        }
-    };
-    let own = ReturnCode(own);
-    if method.returns.contains(&own) { own } else { ReturnCode(1) }
 }
 
 /// Checks what can be known without a world: that the method and its parameters exist and that the types fit.

@@ -42,10 +42,6 @@ impl<'a> Scene<'a> {
         self.copy.as_ref().map(|view| view.copy)
     }
 
-    pub(crate) fn vm_name(&self) -> Value {
-        self.of_copy(|view| text(self.look.vm_name(view.copy.vm)))
-    }
-
     pub(crate) fn of_job(&self, read: impl FnOnce(&JobView) -> Value) -> Value {
         match self.object.key {
             Key::Job(job) => self.look.job(self.host(), job).as_ref().map_or(Value::Null, read),
@@ -93,6 +89,11 @@ impl<'a> Scene<'a> {
             _ => Value::Null,
         }
     }
+}
+
+/// The name of the machine.
+pub(crate) fn vm_name(scene: &Scene<'_>) -> Value {
+    scene.of_copy(|view| text(scene.look.vm_name(view.copy.vm)))
 }
 
 pub(crate) fn text(text: &str) -> Value {

@@ -160,7 +160,7 @@ pub fn instances(class: &str, host: HostId, look: &dyn Look) -> Result<Vec<Objec
         }
         Kind::Job => each.flat_map(jobs).map(|job| object(Key::Job(job.id))).collect(),
         Kind::Failure => {
-            let failed = each.flat_map(jobs).filter(|job| crate::live::failed(job));
+            let failed = each.flat_map(jobs).filter(crate::live::failed);
             failed.map(|job| object(Key::Job(job.id))).collect()
         }
         Kind::MachineRelationship => each
@@ -179,7 +179,7 @@ pub fn instances(class: &str, host: HostId, look: &dyn Look) -> Result<Vec<Objec
             .map(|(copy, point)| pair(Object::machine(copy), point))
             .collect(),
         Kind::MachineNewestPoint => {
-            each.filter_map(|copy| Some(pair(Object::machine(copy), points(copy).last()?))).collect()
+            each.filter_map(|copy| Some(pair(Object::machine(copy), points(copy).next_back()?))).collect()
         }
         Kind::MachineJobs => each
             .flat_map(|copy| jobs(copy).map(move |job| (copy, job.id)))

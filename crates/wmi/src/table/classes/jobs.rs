@@ -9,7 +9,7 @@ use super::{
     uint32,
 };
 use crate::datetime;
-use crate::live::{Scene, failed, failure_text, number, text};
+use crate::live::{Scene, failed, failure_text, number, text, vm_name};
 use crate::value::Value;
 
 fn name(scene: &Scene<'_>) -> Value {
@@ -104,7 +104,7 @@ pub(super) const ERROR: Class = class(
         string("OwningEntity").text("Msvm_ReplicationService"),
         string("MessageID").live(|s| of_error(s, |code, _| text(&code.0.to_string()))),
         string("Message").live(|s| of_error(s, |_, message| text(&message))),
-        string("MessageArguments").array().live(|s| match s.vm_name() {
+        string("MessageArguments").array().live(|s| match vm_name(s) {
             Value::Null => Value::Null,
             name => Value::List(vec![name]),
         }),

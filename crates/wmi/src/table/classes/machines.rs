@@ -4,7 +4,7 @@ use hvrsim_types::state::{Mode, ReplicationType};
 
 use super::relationship::{FAILED_OVER_TYPE, HEALTH, LAST_CONSISTENT, LAST_TIME, LAST_TYPE, STATE};
 use super::{Class, Kind, Limit, Reading, boolean, class, datetime, property, reference, string, uint16};
-use crate::live::{Scene, number, text};
+use crate::live::{Scene, number, text, vm_name};
 use crate::object::Object;
 use crate::table::CimType;
 use crate::value::Value;
@@ -20,7 +20,7 @@ pub(super) const MACHINE: Class = class(
     &[
         string("CreationClassName").key().text("Msvm_ComputerSystem"),
         string("Name").key().live(guid),
-        string("ElementName").live(|s| s.vm_name()),
+        string("ElementName").live(vm_name),
         uint16("EnabledState").live(|s| s.of_copy(|view| number(view.power.number()))),
         uint16("RequestedState").number(12),
         uint16("OperationalStatus").array().is(Reading::Numbers(&[2])),
@@ -100,7 +100,7 @@ fn system_type(scene: &Scene<'_>) -> Value {
 }
 
 fn settings_name(scene: &Scene<'_>) -> Value {
-    let Some(point) = scene.point() else { return scene.vm_name() };
+    let Some(point) = scene.point() else { return vm_name(scene) };
     let label = match point.kind {
         ReplicationType::None | ReplicationType::Regular => "Standard Replica",
         ReplicationType::ApplicationConsistent => "Application-consistent Replica",

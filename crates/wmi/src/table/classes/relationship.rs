@@ -7,7 +7,7 @@ use super::{
     Class, Kind, Limit, Property, Reading, boolean, class, datetime, string, uint16, uint32, uint64,
 };
 use crate::datetime;
-use crate::live::{Scene, number, text};
+use crate::live::{Scene, number, text, vm_name};
 use crate::value::Value;
 
 /// `Microsoft:<machine>\HVR\<0 or 1>`.
@@ -64,7 +64,7 @@ pub(super) const SETTINGS: Class = class(
         string("InstanceID").key().live(instance_id),
         string("Caption").text("Replication Settings"),
         string("Description").text("Virtual Machine Replication Settings Data"),
-        string("ElementName").live(|s| s.vm_name()),
+        string("ElementName").live(vm_name),
         string("VirtualSystemIdentifier")
             .live(|s| s.of_copy(|view| text(&view.guid.to_string().to_uppercase()))),
         string("VirtualSystemType").text("Microsoft:Hyper-V:Replica"),
