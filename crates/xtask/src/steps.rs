@@ -26,7 +26,7 @@ const STEPS: &[Step] = &[
     Step {
         name: "tools",
         heading: "outside tools that tests need",
-        run: |site| tools::provide(site.install),
+        run: |site| tools::provide(&site.metadata, site.install),
     },
     Step { name: "fmt", heading: "formatting", run: fmt },
     Step { name: "clippy", heading: "lints", run: clippy },

@@ -1,10 +1,15 @@
-//! The outside programs that tests judge images with, from Debian's packages.
+//! The outside programs that tests judge images with: from Debian's packages, and under the target folder what
+//! Debian has not or has too old: readers in Python, and one in Rust with more dependencies than the program may
+//! have.
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::command::{self, Stop};
+use crate::metadata::Metadata;
 
 /// A program, and the packages that bring it, the first choice first: the names differ between releases.
 struct Tool {
@@ -17,8 +22,87 @@ const TOOLS: &[Tool] = &[
     Tool { program: "7z", packages: &["p7zip-full", "7zip"] },
 ];
 
+/// The formats that 7-Zip must know; its releases before 21 know no VHDX.
+const SEVEN_ZIP_READS: &[&str] = &["VHDX", "VHD"];
+
 /// Makes sure that all are there; as root, or with `install`, by installing what is missing.
-pub(crate) fn provide(install: bool) -> Result<String> {
+pub(crate) fn provide(metadata: &Metadata, install: bool) -> Result<String> {
+    let programs = programs(install)?;
+    check_seven_zip()?;
+    python_readers(metadata)?;
+    oracle(metadata)?;
+    Ok(format!("{programs}; libvhdi, dissect and wxtla are under {}", folder(metadata).display()))
+}
+
+/// Where the tests look for readers that the system has no packages of.
+fn folder(metadata: &Metadata) -> PathBuf {
+    metadata.target_directory.join("tools")
+}
+
+fn check_seven_zip() -> Result<()> {
+    let formats = command::read(Command::new("7z").arg("i"))?;
+    let lacks = |name: &&&str| !formats.split_whitespace().any(|word| word == **name);
+    match SEVEN_ZIP_READS.iter().find(lacks) {
+        None => Ok(()),
+        Some(name) => {
+            let text =
+                format!("this 7z reads no {name}: the tests need 7-Zip 21 or newer (Debian 12 has it)");
+            Err(Stop::environment(text).into())
+        }
+    }
+}
+
+/// A virtual environment with the pinned readers, made anew when the pins change.
+fn python_readers(metadata: &Metadata) -> Result<()> {
+    let pins = metadata.workspace_root.join("crates/disk/tests/tools/requirements.txt");
+    let wanted = fs::read_to_string(&pins).with_context(|| format!("cannot read {}", pins.display()))?;
+    let place = folder(metadata).join("python");
+    let made_of = place.join("made-of.txt");
+    if fs::read_to_string(&made_of).is_ok_and(|found| found == wanted) {
+        return Ok(());
+    }
+    let python = place.join("bin/python");
+    let mut make = Command::new("python3");
+    make.args(["-m", "venv", "--clear"]).arg(&place);
+    let mut fill = Command::new(&python);
+    fill.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]).arg(&pins);
+    let typed = format!(
+        "the readers in Python can be made with\n  sudo apt-get install python3-venv\n  python3 -m venv {0}\n  \
+         {0}/bin/python -m pip install --requirement {1}\n  cp {1} {2}",
+        place.display(),
+        pins.display(),
+        made_of.display()
+    );
+    for command in [&mut make, &mut fill] {
+        command::run(command, &typed).map_err(|error| Stop::environment(format!("{error:#}")))?;
+    }
+    fs::write(&made_of, wanted).with_context(|| format!("cannot write {}", made_of.display()))
+}
+
+/// The crate wxtla behind a program of our own. It stands outside the workspace.
+fn oracle(metadata: &Metadata) -> Result<()> {
+    let target = folder(metadata).join("oracle");
+    let manifest = metadata.workspace_root.join("crates/disk/oracle/Cargo.toml");
+    let mut build = command::cargo(&metadata.workspace_root, &["build", "--release", "--locked", "--quiet"]);
+    build.arg("--manifest-path").arg(manifest).arg("--target-dir").arg(target);
+    command::run(&mut build, "it needs the crates of its Cargo.lock and a C compiler")
+        .map_err(|error| Stop::environment(format!("{error:#}")).into())
+}
+
+/// The fuzzer's driver, for `cargo xtask deep fuzz` alone; gives the folder that it is in.
+pub(crate) fn cargo_fuzz(metadata: &Metadata) -> Result<PathBuf> {
+    let place = folder(metadata);
+    let programs = place.join("bin");
+    if !command::found("cargo-fuzz") && !programs.join("cargo-fuzz").is_file() {
+        let mut install = command::cargo(Path::new("/"), &["install", "cargo-fuzz", "--locked", "--root"]);
+        command::run(install.arg(&place), "install cargo-fuzz by hand")
+            .map_err(|error| Stop::environment(format!("{error:#}")))?;
+    }
+    Ok(programs)
+}
+
+/// The programs of Debian's packages.
+fn programs(install: bool) -> Result<String> {
     let missing: Vec<&Tool> = TOOLS.iter().filter(|tool| !command::found(tool.program)).collect();
     if missing.is_empty() {
         return Ok(format!("{} are there", names(TOOLS.iter())));
@@ -68,7 +152,7 @@ fn advice(missing: &[&Tool]) -> String {
             tool.packages.iter().map(|package| format!("sudo apt-get install {package}")).collect();
         text.push_str(&format!("  {}\n", choices.join(" || ")));
     }
-    text.push_str("or run `cargo xtask ci --install`, which does the same");
+    text.push_str("or run `cargo xtask ci --install tools`, which does the same");
     text
 }
 

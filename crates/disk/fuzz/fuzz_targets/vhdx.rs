@@ -1,6 +1,8 @@
 #![no_main]
 
+#[path = "../bounded.rs"]
+mod bounded;
 #[path = "../input.rs"]
 mod input;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| input::vhdx(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| bounded::run(&input::VHDX, data));

@@ -14,10 +14,11 @@ const PAGE: u64 = 4096;
 #[derive(Debug, Clone, Default)]
 struct Content {
     len: u64,
-    pages: BTreeMap<u64, Box<[u8]>>,
+    pages: BTreeMap<u64, Arc<[u8]>>,
 }
 
-/// A sparse file in memory: pages of 4 KiB, absent ones are holes. Cloning copies the content.
+/// A sparse file in memory: pages of 4 KiB, absent ones are holes. A clone shares the pages
+/// until one of the two changes them.
 #[derive(Debug, Default)]
 pub struct MemFile(Mutex<Content>);
 
@@ -61,7 +62,7 @@ impl BlockFile for MemFile {
         if len < content.len {
             content.pages.split_off(&len.div_ceil(PAGE));
             if let Some(page) = content.pages.get_mut(&(len / PAGE)) {
-                page[to_usize(len % PAGE)..].fill(0);
+                Arc::make_mut(page)[to_usize(len % PAGE)..].fill(0);
             }
         }
         content.len = len;
@@ -88,8 +89,13 @@ impl BlockFile for MemFile {
         let len = to_u64(data.len());
         let end = offset.checked_add(len).ok_or(io::ErrorKind::FileTooLarge)?;
         for (page, at, done, step) in pieces(offset, len) {
+            let part = &data[done..done + step];
+            if to_u64(step) == PAGE {
+                content.pages.insert(page, part.into());
+                continue;
+            }
             let page = content.pages.entry(page).or_insert_with(|| vec![0; to_usize(PAGE)].into());
-            page[at..at + step].copy_from_slice(&data[done..done + step]);
+            Arc::make_mut(page)[at..at + step].copy_from_slice(part);
         }
         content.len = content.len.max(end);
         Ok(())
@@ -114,7 +120,7 @@ impl BlockFile for MemFile {
             .flat_map(|(from, to)| pieces(from.max(offset), to.min(end).saturating_sub(from.max(offset))))
         {
             if let Some(page) = content.pages.get_mut(&page) {
-                page[at..at + step].fill(0);
+                Arc::make_mut(page)[at..at + step].fill(0);
             }
         }
         Ok(())

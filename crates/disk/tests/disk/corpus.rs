@@ -5,9 +5,11 @@ mod input;
 
 use std::path::Path;
 
+use self::input::Target;
 use crate::support::Rng;
 
-fn replay(name: &str, target: fn(&[u8])) {
+fn replay(name: &str, target: &Target) {
+    let target = |input: &[u8]| (target.prepare)(input).iter().for_each(target.read);
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
     let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path()).collect();
     files.sort();
@@ -31,15 +33,15 @@ fn replay(name: &str, target: fn(&[u8])) {
 
 #[test]
 fn corpus_of_vhdx() {
-    replay("vhdx", input::vhdx);
+    replay("vhdx", &input::VHDX);
 }
 
 #[test]
 fn corpus_of_vhd() {
-    replay("vhd", input::vhd);
+    replay("vhd", &input::VHD);
 }
 
 #[test]
 fn corpus_of_hrl() {
-    replay("hrl", input::hrl);
+    replay("hrl", &input::HRL);
 }

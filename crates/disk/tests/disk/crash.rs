@@ -18,7 +18,7 @@ const SECTOR: u64 = 512;
 
 #[derive(Clone)]
 pub enum Op {
-    Write(u64, Vec<u8>),
+    Write(u64, Arc<[u8]>),
     SetLen(u64),
     Punch(u64, u64),
     Flush,
@@ -42,7 +42,7 @@ impl Recorder {
         if start < end && whole.start < whole.end {
             let mut data = vec![0; usize::try_from(whole.end - whole.start).unwrap()];
             self.now.read_at(whole.start, &mut data).unwrap();
-            self.record(Op::Write(whole.start, data));
+            self.record(Op::Write(whole.start, data.into()));
         }
     }
 
@@ -237,10 +237,14 @@ pub fn copy_of(file: &dyn BlockFile) -> MemFile {
 pub fn apply(file: &MemFile, op: &Op, mut keep: impl FnMut() -> bool) {
     match op {
         Op::Write(offset, data) => {
-            for (n, sector) in data.chunks(512).enumerate() {
-                if keep() {
-                    file.write_at(offset + 512 * u64::try_from(n).unwrap(), sector).unwrap();
+            let kept: Vec<bool> = data.chunks(512).map(|_| keep()).collect();
+            let mut at = 0;
+            for run in kept.chunk_by(|left, right| left == right) {
+                let end = (at + 512 * run.len()).min(data.len());
+                if run[0] {
+                    file.write_at(offset + u64::try_from(at).unwrap(), &data[at..end]).unwrap();
                 }
+                at = end;
             }
         }
         Op::SetLen(len) if keep() => file.set_len(*len).unwrap(),

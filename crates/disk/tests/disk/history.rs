@@ -2,7 +2,8 @@
 //! power fails after every operation on any file, any part of what was not flushed is lost, and sometimes it
 //! fails again during the replay. What was flushed must be there, and nothing else than was ever written.
 //!
-//! A sample with fixed seeds runs always. `HVRSIM_HISTORIES=20000` runs that many; use a release build.
+//! A sample with fixed seeds runs always. `HVRSIM_HISTORIES=20000` runs that many (`cargo xtask deep histories`);
+//! use a release build.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -15,11 +16,13 @@ use hvrsim_disk::{
     ChildOptions, CreateOptions, Image, OpenOptions, Trim, create_child_in, create_in, merge_in, open_in,
 };
 
-use crate::crash::{Op, Recorder, apply, copy_of};
+use crate::crash::{Op, Recorder, apply};
 use crate::support::{MIB, Rng, read_all, seed};
 
 const SECTOR: u64 = 512;
-const SAMPLE: u64 = 10;
+/// What is compared at once.
+const PIECE: usize = 16 << 10;
+const SAMPLE: u64 = 40;
 
 /// What was done to which file.
 #[derive(Clone)]
@@ -122,35 +125,47 @@ impl FileSystem for TrackedFs {
     }
 }
 
-/// What the disk may hold at a moment.
+/// A state that sectors were given: from the first one on, whole sectors.
+struct Version {
+    first: usize,
+    content: Vec<u8>,
+}
+
+impl Version {
+    fn sector(&self, sector: usize) -> Option<&[u8]> {
+        self.content.get(sector.checked_sub(self.first)? * 512..)?.get(..512)
+    }
+}
+
+/// What the disk may hold at a moment. Copies are cheap: there is one for each step of a history.
 #[derive(Clone)]
 struct Model {
     /// The files that may be the topmost one; the first that is there is.
     tops: Vec<PathBuf>,
     /// The size, and the other one while it changes.
     sizes: Vec<u64>,
-    latest: Vec<u8>,
-    flushed: Vec<u8>,
+    latest: Arc<Vec<u8>>,
+    flushed: Arc<Vec<u8>>,
     /// What sectors were given since the last flush.
-    since: BTreeMap<usize, Vec<Vec<u8>>>,
+    since: Vec<Arc<Version>>,
 }
 
 impl Model {
     fn change(&mut self, at: usize, data: &[u8]) {
-        self.latest[at..at + data.len()].copy_from_slice(data);
-        for sector in at / 512..(at + data.len()).div_ceil(512) {
-            let version = self.latest[sector * 512..][..512].to_vec();
-            self.since.entry(sector).or_default().push(version);
-        }
+        let latest = Arc::make_mut(&mut self.latest);
+        latest[at..at + data.len()].copy_from_slice(data);
+        let (first, end) = (at / 512, (at + data.len()).div_ceil(512));
+        let content = latest[first * 512..end * 512].to_vec();
+        self.since.push(Arc::new(Version { first, content }));
     }
 
     fn flush(&mut self) {
-        self.flushed = self.latest.clone();
+        self.flushed = Arc::clone(&self.latest);
         self.since.clear();
     }
 
     fn resize(&mut self, size: usize) {
-        self.latest.resize(size, 0);
+        Arc::make_mut(&mut self.latest).resize(size, 0);
         self.flush();
         self.sizes = vec![u64::try_from(size).unwrap()];
     }
@@ -158,132 +173,307 @@ impl Model {
     fn check(&self, content: &[u8], when: &str) {
         let size = u64::try_from(content.len()).unwrap();
         assert!(self.sizes.contains(&size), "{when}: a disk of {size} bytes, wanted {:?}", self.sizes);
-        for (sector, found) in content.chunks(512).enumerate() {
-            let zeros = [0; 512];
-            let old = self.flushed.get(sector * 512..sector * 512 + 512).unwrap_or(&zeros);
-            let given = || self.since.get(&sector).is_some_and(|all| all.iter().any(|one| one == found));
-            assert!(
-                found == old || given(),
-                "{when}: sector {sector} holds {:?}.., never given",
-                &found[..8]
-            );
+        let zeros = [0; 512];
+        // Most of the disk is as it was or as it is: only the rest is looked at by sectors.
+        for (number, piece) in content.chunks(PIECE).enumerate() {
+            let place = number * PIECE..number * PIECE + piece.len();
+            if [&self.flushed, &self.latest].iter().any(|known| known.get(place.clone()) == Some(piece)) {
+                continue;
+            }
+            for (sector, found) in (place.start / 512..).zip(piece.chunks(512)) {
+                let old = self.flushed.get(sector * 512..sector * 512 + 512).unwrap_or(&zeros);
+                let given = || self.since.iter().any(|version| version.sector(sector) == Some(found));
+                assert!(
+                    found == old || given(),
+                    "{when}: sector {sector} holds {:?}.., never given",
+                    &found[..8]
+                );
+            }
         }
     }
 }
+
+/// What a history's first file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Base {
+    Vhd,
+    Fixed,
+    Dynamic,
+    /// Dynamic, with logical sectors of 4096 bytes.
+    Large,
+}
+
+impl Base {
+    const ALL: [Self; 8] = [
+        Self::Vhd,
+        Self::Vhd,
+        Self::Fixed,
+        Self::Dynamic,
+        Self::Dynamic,
+        Self::Dynamic,
+        Self::Large,
+        Self::Large,
+    ];
+
+    fn sector(self) -> u64 {
+        if self == Self::Large { 4096 } else { SECTOR }
+    }
+
+    fn options(self, size: u64) -> CreateOptions {
+        match self {
+            Self::Vhd => CreateOptions::vhd(size, seed(1)).block_size(512 << 10),
+            _ => CreateOptions::vhdx(size, seed(1))
+                .block_size(MIB)
+                .fixed(self == Self::Fixed)
+                .logical_sector(u32::try_from(self.sector()).unwrap()),
+        }
+    }
+}
+
+/// What a history does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    Write,
+    Trim,
+    Flush,
+    Reopen,
+    Resize,
+    Snapshot,
+    MergeNewest,
+    MergeMiddle,
+}
+
+const STEPS: [Step; 18] = [
+    Step::Write,
+    Step::Write,
+    Step::Write,
+    Step::Write,
+    Step::Write,
+    Step::Trim,
+    Step::Trim,
+    Step::Trim,
+    Step::Flush,
+    Step::Flush,
+    Step::Reopen,
+    Step::Resize,
+    Step::Resize,
+    Step::Snapshot,
+    Step::Snapshot,
+    Step::MergeNewest,
+    Step::MergeMiddle,
+    Step::MergeMiddle,
+];
 
 /// A history: what was done to the files, and what the disk may hold from each event on.
 struct History {
     events: Vec<Event>,
     models: Vec<(usize, Model)>,
+    steps: Vec<Step>,
 }
 
 fn open_top(fs: &dyn FileSystem, path: &Path, by: u8) -> Box<dyn Image> {
     open_in(fs, path, &OpenOptions::read_write(seed(by))).unwrap()
 }
 
+/// A history while it is lived.
+struct Life<'a> {
+    rng: &'a mut Rng,
+    fs: TrackedFs,
+    base: Base,
+    /// The files, the oldest first.
+    chain: Vec<PathBuf>,
+    image: Option<Box<dyn Image>>,
+    model: Model,
+    models: Vec<(usize, Model)>,
+}
+
 /// Does random steps on a chain, all of it tracked from the first file's creation on.
 fn live(rng: &mut Rng) -> History {
-    let fs = TrackedFs::default();
-    let vhd = rng.below(4) == 0;
-    let size = 2 * MIB + rng.below(1024) * SECTOR;
-    let options = if vhd {
-        CreateOptions::vhd(size, seed(1)).block_size(512 << 10)
-    } else {
-        CreateOptions::vhdx(size, seed(1)).block_size(MIB)
-    };
-    let mut chain = vec![PathBuf::from("/0")];
-    create_in(&fs, &chain[0], &options).unwrap().close().unwrap();
-    let zeros = vec![0; usize::try_from(size).unwrap()];
-    let mut model = Model {
-        tops: chain.clone(),
-        sizes: vec![size],
-        latest: zeros.clone(),
-        flushed: zeros,
-        since: BTreeMap::new(),
-    };
-    let mut models = vec![(fs.count(), model.clone())];
-    let mut image = open_top(&fs, &chain[0], 2);
+    let mut life = Life::begin(rng);
+    let mut steps = Vec::new();
     for number in 3..13 {
-        let size = image.size();
-        let at = rng.below(size / SECTOR) * SECTOR + if rng.below(4) == 0 { rng.below(500) } else { 0 };
-        let len = [700, 4096, 70_000, MIB][usize::try_from(rng.below(4)).unwrap()].min(size - at);
-        let top = chain.last().unwrap().clone();
-        match rng.below(14) {
-            0..5 => {
-                let byte = u8::try_from(rng.below(255) + 1).unwrap();
-                let data: Vec<u8> = (0..len).map(|n| byte ^ u8::try_from(n / 512 % 256).unwrap()).collect();
-                model.change(usize::try_from(at).unwrap(), &data);
-                models.push((fs.count(), model.clone()));
-                image.write_at(at, &data).unwrap();
-                continue;
+        let step = STEPS[life.below(STEPS.len())];
+        if life.can(step) {
+            steps.push(step);
+            life.step(step, number);
+        }
+    }
+    life.close();
+    let events = life.fs.events.lock().unwrap().clone();
+    History { events, models: life.models, steps }
+}
+
+impl<'a> Life<'a> {
+    fn begin(rng: &'a mut Rng) -> Self {
+        let fs = TrackedFs::default();
+        let base = Base::ALL[usize::try_from(rng.below(8)).unwrap()];
+        let size = 2 * MIB + rng.below(MIB / 2 / base.sector()) * base.sector();
+        let path = PathBuf::from("/0");
+        create_in(&fs, &path, &base.options(size)).unwrap().close().unwrap();
+        let zeros = Arc::new(vec![0; usize::try_from(size).unwrap()]);
+        let model = Model {
+            tops: vec![path.clone()],
+            sizes: vec![size],
+            latest: Arc::clone(&zeros),
+            flushed: zeros,
+            since: Vec::new(),
+        };
+        let image = Some(open_top(&fs, &path, 2));
+        let mut life = Self { rng, fs, base, chain: vec![path], image, model, models: Vec::new() };
+        life.note();
+        life
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        usize::try_from(self.rng.below(u64::try_from(bound).unwrap())).unwrap()
+    }
+
+    fn image(&mut self) -> &mut dyn Image {
+        &mut **self.image.as_mut().unwrap()
+    }
+
+    fn top(&self) -> &Path {
+        self.chain.last().unwrap()
+    }
+
+    /// From the next event on the model is what it is now.
+    fn note(&mut self) {
+        self.models.push((self.fs.count(), self.model.clone()));
+    }
+
+    /// All changes are durable.
+    fn settle(&mut self) {
+        self.model.flush();
+        self.note();
+    }
+
+    fn close(&mut self) {
+        self.image.take().unwrap().close().unwrap();
+        self.settle();
+    }
+
+    fn can(&self, step: Step) -> bool {
+        let (vhd, depth) = (self.base == Base::Vhd, self.chain.len());
+        match step {
+            Step::Write | Step::Trim | Step::Flush | Step::Reopen => true,
+            Step::Resize => !vhd || depth == 1,
+            Step::Snapshot => depth < 3,
+            Step::MergeNewest => depth > 1,
+            Step::MergeMiddle => !vhd && depth == 3,
+        }
+    }
+
+    fn step(&mut self, step: Step, by: u8) {
+        match step {
+            Step::Write => self.write(),
+            Step::Trim => self.trim(),
+            Step::Flush => {
+                self.image().flush().unwrap();
+                self.settle();
             }
-            5..7 => {
-                let how =
-                    [Trim::Zero, Trim::FreeSpace, Trim::FileSpace][usize::try_from(rng.below(3)).unwrap()];
-                let (at, len) = if how == Trim::Zero { (at, len) } else { (at / MIB * MIB, MIB) };
-                let len = len.min(size - at);
-                let was = model.latest.clone();
-                model.change(usize::try_from(at).unwrap(), &vec![0; usize::try_from(len).unwrap()]);
-                models.push((fs.count(), model.clone()));
-                image.trim(at, len, how).unwrap();
-                // Parts of blocks, and blocks that are a parent's, may stay: the image knows.
-                let now = read_all(&*image);
-                let fits = |(n, byte): (usize, &u8)| *byte == was[n] || *byte == model.latest[n];
-                assert!(now.iter().enumerate().all(fits));
-                let kept: Vec<usize> = (0..now.len() / 512)
-                    .filter(|n| now[n * 512..][..512] != model.latest[n * 512..][..512])
-                    .collect();
-                for sector in kept {
-                    model.change(sector * 512, &now[sector * 512..][..512]);
-                }
-                models.push((fs.count(), model.clone()));
-                continue;
+            Step::Reopen => {
+                self.close();
+                self.open(by);
             }
-            7 | 8 => image.flush().unwrap(),
-            9 | 12 | 13 if !(vhd && chain.len() > 1) => {
-                image.flush().unwrap();
-                model.flush();
-                models.push((fs.count(), model.clone()));
-                let new = (1 + rng.below(3 * MIB / SECTOR)) * SECTOR;
-                model.sizes = vec![size, new];
-                models.push((fs.count(), model.clone()));
-                image.resize(new).unwrap();
-                model.resize(usize::try_from(new).unwrap());
-            }
-            10 if chain.len() < 3 => {
-                image.close().unwrap();
-                model.flush();
-                models.push((fs.count(), model.clone()));
-                let path = PathBuf::from(format!("/{number}"));
-                let options = ChildOptions::new(seed(number)).block_size(MIB);
-                create_child_in(&fs, &top, &path, &options).unwrap().close().unwrap();
-                image = open_top(&fs, &path, number);
-                model.tops = vec![path.clone()];
-                chain.push(path);
-            }
-            11 if chain.len() > 1 => {
-                image.close().unwrap();
-                model.flush();
-                chain.pop();
-                model.tops = vec![top.clone(), chain.last().unwrap().clone()];
-                models.push((fs.count(), model.clone()));
-                merge_in(&fs, &top, &[], seed(number)).unwrap();
-                image = open_top(&fs, chain.last().unwrap(), number);
-                model.tops.remove(0);
-            }
-            _ => {
-                image.close().unwrap();
-                image = open_top(&fs, &top, number);
+            Step::Resize => self.resize(),
+            Step::Snapshot => self.snapshot(by),
+            Step::MergeNewest => self.merge_newest(by),
+            Step::MergeMiddle => self.merge_middle(by),
+        }
+    }
+
+    fn open(&mut self, by: u8) {
+        self.image = Some(open_top(&self.fs, self.chain.last().unwrap(), by));
+    }
+
+    fn range(&mut self) -> (u64, u64) {
+        let size = self.image().size();
+        let skew = if self.below(4) == 0 { self.rng.below(500) } else { 0 };
+        let at = self.rng.below(size / SECTOR) * SECTOR + skew;
+        let len = [700, 4096, 70_000, MIB][self.below(4)];
+        (at, len.min(size - at))
+    }
+
+    fn write(&mut self) {
+        let (at, len) = self.range();
+        let byte = u8::try_from(self.rng.below(255) + 1).unwrap();
+        let data: Vec<u8> = (0..len).map(|n| byte ^ u8::try_from(n / 512 % 256).unwrap()).collect();
+        self.model.change(usize::try_from(at).unwrap(), &data);
+        self.note();
+        self.image().write_at(at, &data).unwrap();
+    }
+
+    fn trim(&mut self) {
+        let differencing = self.base != Base::Vhd && self.chain.len() > 1;
+        let kinds = if differencing { 4 } else { 3 };
+        let how = [Trim::Zero, Trim::FreeSpace, Trim::FileSpace, Trim::Transparent][self.below(kinds)];
+        let (at, len) = self.range();
+        let (at, len) = if how == Trim::Zero { (at, len) } else { (at / MIB * MIB, MIB) };
+        let len = len.min(self.image().size() - at);
+        let mut given = vec![0; usize::try_from(len).unwrap()];
+        if how == Trim::Transparent {
+            let parent = &self.chain[self.chain.len() - 2];
+            let parent = open_in(&self.fs, parent, &OpenOptions::read_only()).unwrap();
+            let shared = usize::try_from(parent.size().saturating_sub(at).min(len)).unwrap();
+            parent.read_at(at.min(parent.size()), &mut given[..shared]).unwrap();
+        }
+        let was = Arc::clone(&self.model.latest);
+        self.model.change(usize::try_from(at).unwrap(), &given);
+        self.note();
+        self.image().trim(at, len, how).unwrap();
+        // Parts of blocks, and blocks that are a parent's, may stay: the image knows.
+        let now = read_all(self.image());
+        for (sector, found) in now.chunks(512).enumerate() {
+            let at = sector * 512..sector * 512 + 512;
+            if *found != self.model.latest[at.clone()] {
+                assert!(how != Trim::Zero && *found == was[at], "{how:?}: sector {sector}");
+                self.model.change(sector * 512, found);
             }
         }
-        model.flush();
-        models.push((fs.count(), model.clone()));
+        self.note();
     }
-    image.close().unwrap();
-    model.flush();
-    models.push((fs.count(), model));
-    let events = fs.events.lock().unwrap().clone();
-    History { events, models }
+
+    fn resize(&mut self) {
+        self.image().flush().unwrap();
+        self.settle();
+        let sector = self.base.sector();
+        let new = (1 + self.rng.below(3 * MIB / sector)) * sector;
+        self.model.sizes = vec![self.image().size(), new];
+        self.note();
+        self.image().resize(new).unwrap();
+        self.model.resize(usize::try_from(new).unwrap());
+        self.note();
+    }
+
+    fn snapshot(&mut self, by: u8) {
+        self.close();
+        let path = PathBuf::from(format!("/{by}"));
+        let options = ChildOptions::new(seed(by)).block_size(MIB);
+        create_child_in(&self.fs, self.top(), &path, &options).unwrap().close().unwrap();
+        self.chain.push(path.clone());
+        self.open(by);
+        self.model.tops = vec![path];
+        self.note();
+    }
+
+    fn merge_newest(&mut self, by: u8) {
+        self.close();
+        let newest = self.chain.pop().unwrap();
+        self.model.tops = vec![newest.clone(), self.top().to_path_buf()];
+        self.note();
+        merge_in(&self.fs, &newest, &[], seed(by)).unwrap();
+        self.open(by);
+        self.model.tops.remove(0);
+        self.note();
+    }
+
+    fn merge_middle(&mut self, by: u8) {
+        self.close();
+        let middle = self.chain.remove(1);
+        merge_in(&self.fs, &middle, &[self.top().to_path_buf()], seed(by)).unwrap();
+        self.open(by);
+        self.note();
+    }
 }
 
 /// The files on the disk, and what is only in the host's cache.
@@ -307,8 +497,8 @@ impl Disk {
         }
     }
 
-    /// What a power cut leaves: none, all, whole operations or single sectors of what was not flushed.
-    fn cut(&self, rng: &mut Rng) -> BTreeMap<PathBuf, MemFile> {
+    /// What a power cut leaves of what was not flushed: nothing, all, whole operations or single sectors.
+    fn cut(&self, rng: &mut Rng) -> Files {
         let how = rng.below(4);
         let survivor = |(path, (durable, pending)): (&PathBuf, &(MemFile, Vec<Op>))| {
             let file = durable.clone();
@@ -327,48 +517,81 @@ impl Disk {
     }
 }
 
-fn tracked(files: &BTreeMap<PathBuf, MemFile>) -> TrackedFs {
+/// What a power cut left.
+pub type Files = BTreeMap<PathBuf, MemFile>;
+
+fn tracked(files: &Files) -> TrackedFs {
     let fs = TrackedFs::default();
     for (path, file) in files {
-        fs.put(path, copy_of(file));
+        fs.put(path, file.clone());
     }
     fs
 }
 
-/// Opens what a cut left: for reading, for writing, after a second cut during the replay, and once more.
-fn check_cut(files: &BTreeMap<PathBuf, MemFile>, model: &Model, rng: &mut Rng, when: &str) {
-    let fs = tracked(files);
-    let top = model.tops.iter().find(|path| files.contains_key(*path)).unwrap();
-    let read = |fs: &TrackedFs| {
-        let image = open_in(fs, top, &OpenOptions::read_only());
-        read_all(&*image.unwrap_or_else(|error| panic!("{when}: {error}")))
-    };
-    let content = read(&fs);
-    assert_eq!(fs.count(), 0, "{when}: reading wrote");
-    model.check(&content, when);
-    if rng.below(3) > 0 {
-        return;
+/// One cut: what it left, the topmost file, and what the disk may hold.
+pub struct Cut<'a> {
+    pub files: &'a Files,
+    pub top: &'a Path,
+    pub when: String,
+    model: &'a Model,
+}
+
+/// What is read from the files, in memory that is used again.
+#[derive(Default)]
+struct Contents {
+    first: Vec<u8>,
+    again: Vec<u8>,
+}
+
+impl Cut<'_> {
+    /// The files, to be opened.
+    pub fn file_system(&self) -> impl FileSystem {
+        tracked(self.files)
     }
-    open_top(&fs, top, 99).close().unwrap();
-    let mut disk = Disk::default();
-    for (path, file) in files {
-        disk.files.insert(path.clone(), (copy_of(file), Vec::new()));
+
+    fn read(&self, fs: &TrackedFs, content: &mut Vec<u8>) {
+        let image = open_in(fs, self.top, &OpenOptions::read_only());
+        let image = image.unwrap_or_else(|error| panic!("{}: {error}", self.when));
+        content.resize(usize::try_from(image.size()).unwrap(), 0xEE);
+        image.read_at(0, content).unwrap();
     }
-    let events = fs.events.lock().unwrap().clone();
-    let count = usize::try_from(rng.below(u64::try_from(events.len()).unwrap() + 1)).unwrap();
-    events[..count].iter().for_each(|event| disk.step(event));
-    let again = tracked(&disk.cut(rng));
-    assert!(read(&again) == content, "{when}: a second cut, after {count} operations of the replay");
-    for fs in [&again, &fs] {
-        open_top(fs, top, 98).close().unwrap();
-        assert!(read(fs) == content, "{when}: replayed again");
+
+    /// Opens what the cut left: for reading, for writing, after a second cut during the replay, and once more.
+    /// Gives how many second cuts that were.
+    fn check(&self, rng: &mut Rng, contents: &mut Contents) -> u64 {
+        let Contents { first: content, again: other } = contents;
+        let when = &self.when;
+        let fs = tracked(self.files);
+        self.read(&fs, content);
+        assert_eq!(fs.count(), 0, "{when}: reading wrote");
+        self.model.check(content, when);
+        if rng.below(3) > 0 {
+            return 0;
+        }
+        open_top(&fs, self.top, 99).close().unwrap();
+        let mut disk = Disk::default();
+        for (path, file) in self.files {
+            disk.files.insert(path.clone(), (file.clone(), Vec::new()));
+        }
+        let events = fs.events.lock().unwrap().clone();
+        let count = usize::try_from(rng.below(u64::try_from(events.len()).unwrap() + 1)).unwrap();
+        events[..count].iter().for_each(|event| disk.step(event));
+        let again = tracked(&disk.cut(rng));
+        self.read(&again, other);
+        assert!(other == content, "{when}: a second cut, after {count} operations of the replay");
+        for fs in [&again, &fs] {
+            open_top(fs, self.top, 98).close().unwrap();
+            self.read(fs, other);
+            assert!(other == content, "{when}: replayed again");
+        }
+        1
     }
 }
 
-/// Lives one history and cuts the power after each of its events.
-fn cut_everywhere(number: u64) {
+/// Lives one history, cuts the power after each of its events, and shows what each cut left.
+pub fn cuts(number: u64, mut see: impl FnMut(&Cut, &mut Rng)) -> Vec<String> {
     let mut rng = Rng(0x5EED ^ number << 20);
-    let History { events, models } = live(&mut rng);
+    let History { events, models, steps } = live(&mut rng);
     let mut disk = Disk::default();
     let first = models[0].0;
     for (count, event) in (1..).zip(&events) {
@@ -377,19 +600,70 @@ fn cut_everywhere(number: u64) {
             continue;
         }
         let model = &models.iter().rev().find(|(from, _)| *from <= count).unwrap().1;
+        let files = disk.cut(&mut rng);
+        let top = model.tops.iter().find(|path| files.contains_key(*path)).unwrap();
         let when = format!("history {number}, after {count} of {} operations", events.len());
-        check_cut(&disk.cut(&mut rng), model, &mut rng, &when);
+        see(&Cut { files: &files, top, when, model }, &mut rng);
     }
+    steps.iter().map(|step| format!("{step:?}")).collect()
+}
+
+/// What a run went through.
+#[derive(Default)]
+struct Tally {
+    histories: u64,
+    cuts: u64,
+    second_cuts: u64,
+    steps: BTreeMap<String, u64>,
+}
+
+impl std::fmt::Display for Tally {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { histories, cuts, second_cuts, steps } = self;
+        write!(
+            f,
+            "{histories} histories, {cuts} cuts, {second_cuts} of them cut again in the replay; {steps:?}"
+        )
+    }
+}
+
+fn cut_everywhere(number: u64, tally: &Mutex<Tally>) {
+    let mut contents = Contents::default();
+    let (mut examined, mut again) = (0, 0);
+    let steps = cuts(number, |cut, rng| {
+        examined += 1;
+        again += cut.check(rng, &mut contents);
+    });
+    let mut tally = tally.lock().unwrap();
+    tally.histories += 1;
+    tally.cuts += examined;
+    tally.second_cuts += again;
+    for step in steps {
+        *tally.steps.entry(step).or_default() += 1;
+    }
+    if tally.histories.is_multiple_of(1000) {
+        println!("{tally}");
+    }
+}
+
+/// How many histories are lived: a sample, or what the environment asks for.
+pub fn wanted(sample: u64) -> u64 {
+    std::env::var("HVRSIM_HISTORIES").map_or(sample, |text| text.parse().unwrap())
 }
 
 #[test]
 fn histories_survive_a_power_cut_at_every_operation() {
-    let count = std::env::var("HVRSIM_HISTORIES").map_or(SAMPLE, |text| text.parse().unwrap());
+    let count = wanted(SAMPLE);
+    let tally = Mutex::default();
     let threads = std::thread::available_parallelism().map_or(1, |n| u64::try_from(n.get()).unwrap());
     std::thread::scope(|scope| {
         for thread in 0..threads {
             let own = (thread..count).step_by(usize::try_from(threads).unwrap());
-            scope.spawn(move || own.for_each(cut_everywhere));
+            scope.spawn(|| own.for_each(|number| cut_everywhere(number, &tally)));
         }
     });
+    let tally = tally.into_inner().unwrap();
+    println!("{tally}");
+    assert_eq!(tally.histories, count);
+    assert!(tally.cuts >= 20 * count && tally.second_cuts >= 5 * count, "{tally}");
 }

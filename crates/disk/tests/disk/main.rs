@@ -1,5 +1,5 @@
 //! Tests of the disk crate over its public interface, one module a theme.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests; the long ones tell how far they are")]
 
 mod calls;
 mod chain;
@@ -8,6 +8,7 @@ mod corpus;
 mod crash;
 mod damage;
 mod faults;
+mod grid;
 mod history;
 mod hrl;
 mod hrl_chain;
@@ -15,6 +16,8 @@ mod links;
 mod log;
 mod maps;
 mod model;
+mod oracle;
+mod outside;
 mod slow;
 mod support;
 mod tools;

@@ -27,10 +27,9 @@ pub fn read(image: &dyn Image, at: u64, len: usize) -> Vec<u8> {
 
 /// Runs an outside tool that must be there and must succeed; gives what it printed.
 pub fn run(tool: &str, args: &[&str]) -> String {
-    let output = Command::new(tool)
-        .args(args)
-        .output()
-        .unwrap_or_else(|error| panic!("{tool} is needed for this test (package qemu-utils): {error}"));
+    let output = Command::new(tool).args(args).output().unwrap_or_else(|error| {
+        panic!("{tool} cannot be run ({error}): `cargo xtask ci tools` provides what the tests need")
+    });
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     assert!(output.status.success(), "{tool} {args:?}: {}\n{out}\n{err}", output.status);
