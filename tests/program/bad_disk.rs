@@ -88,7 +88,7 @@ fn files_that_do_not_belong_together() {
     wrong(&site, "resize-differencing-vhd", &["resize", "child.avhd", "16M"]);
     wrong(&site, "snapshot-into-itself", &["snapshot", "base.vhdx", "base.vhdx", "--force"]);
     create_child(at("base.vhdx"), at("other.avhdx"), &ChildOptions::new(seed(5)))
-        .and_then(|image| image.close())
+        .and_then(hvrsim_disk::Image::close)
         .expect("it can be made");
     wrong(&site, "merge-beside-siblings", &["merge", "child.avhdx"]);
     let knowing = OpenOptions::read_write(seed(3)).under_children();

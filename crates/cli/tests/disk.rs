@@ -122,7 +122,7 @@ fn create_takes_the_format_from_the_ending_and_replaces_nothing() {
     assert_eq!((code, &*err), (Some(2), want));
     let (code, _, err) = folder.says(&["create", "b.vhd", "3T"]);
     assert_eq!(code, Some(2));
-    assert!(err.contains("required: whole sectors of 512 bytes, at most 2040 GiB"), "{err}");
+    assert!(err.contains("required: whole sectors of 512 bytes, at least one, at most 2040 GiB"), "{err}");
     assert_eq!(folder.says(&["create", "b.vhdx", "many"]).0, Some(2));
     assert_eq!(folder.says(&["create", "none/b.vhdx", "1M"]).0, Some(2));
     assert!(!folder.path("b.vhd").exists() && !folder.path("b.vhd.partial").exists());
