@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
+use std::path::Path;
 
 use crate::Exit;
 
@@ -14,4 +15,12 @@ pub(crate) fn out(text: impl Display) {
         }
         std::process::exit(Exit::Environment as i32);
     }
+}
+
+/// Writes a file beside its name, and renames it when it is whole: nobody finds half of it.
+pub(crate) fn write_whole(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".partial");
+    std::fs::write(&beside, content)?;
+    std::fs::rename(&beside, path)
 }

@@ -1,5 +1,6 @@
 //! `hvrsim resync`: makes one disk image equal to another, on this machine or between two.
 
+mod hours;
 mod images;
 mod local;
 mod remote;
@@ -9,6 +10,9 @@ mod show;
 use std::path::PathBuf;
 
 use clap::Subcommand;
+use hvrsim_resync::throttle::Window;
+use hvrsim_types::size::{Bytes, Rate};
+use hvrsim_types::time::Span;
 
 use crate::Exit;
 
@@ -32,7 +36,7 @@ enum Server {
 /// Two images.
 #[derive(clap::Args)]
 struct Pair {
-    /// The image that is read: raw or VHDX, a differencing file with its parents; or tcp://HOST:PORT/NAME. It is
+    /// The image that is read: raw, VHD or VHDX, a differencing file with its parents; or tcp://HOST:PORT/NAME. It is
     /// never changed
     #[arg(value_name = "SOURCE", value_parser = place)]
     source: Place,
@@ -55,6 +59,17 @@ struct Pair {
     /// another machine sends is limited there, by `serve --rate`
     #[arg(long, value_name = "RATE", value_parser = rate)]
     rate: Option<u64>,
+    #[command(flatten)]
+    pace: Pace,
+    /// Work only at these hours, local time, for instance 18:30-06:00; outside them it pauses and says when it goes on
+    #[arg(long, value_name = "HH:MM-HH:MM", value_parser = Window::parse)]
+    window: Option<Window>,
+    /// The time zone of --window, for instance Europe/Berlin [default: the machine's]
+    #[arg(long, value_name = "NAME", requires = "window")]
+    time_zone: Option<String>,
+    /// Write a map of the disk, of what was compared, sent and zeroed where, as an HTML page
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<PathBuf>,
     /// The key that both machines know, at least 16 bytes; needed with tcp://. The session is authenticated, not
     /// encrypted
     #[arg(long, value_name = "FILE")]
@@ -65,6 +80,21 @@ struct Pair {
     /// Print nothing unless something is wrong
     #[arg(short, long, conflicts_with = "json")]
     quiet: bool,
+}
+
+/// Inside `--rate`: as much as the way takes without a queue.
+#[derive(clap::Args, Clone, Copy)]
+struct Pace {
+    /// Keep so much on its way to the other machine, sent and not acknowledged, for instance 4MiB: the rate is found by
+    /// what the way takes, between --min-rate and --rate. For tcp:// as the target
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    fill_target: Option<u64>,
+    /// Spread a correction of the rate over this time, 0.1 s to 60 s; at least five round trips
+    #[arg(long, value_name = "TIME", value_parser = plan_ahead, default_value = "2s", requires = "fill_target")]
+    plan_ahead: u32,
+    /// Go no slower than this, whatever the way does
+    #[arg(long, value_name = "RATE", value_parser = rate, requires = "fill_target", default_value = "256KiB/s")]
+    min_rate: u64,
 }
 
 /// Where an image is.
@@ -88,8 +118,20 @@ fn place(text: &str) -> Result<Place, String> {
 const SLOWEST: u64 = 64 << 10;
 
 fn rate(text: &str) -> Result<u64, String> {
-    let hvrsim_types::size::Rate(rate) = hvrsim_types::size::Rate::parse(text)?;
+    let Rate(rate) = Rate::parse(text)?;
     if rate >= SLOWEST { Ok(rate) } else { Err("at least 64KiB/s".to_owned()) }
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    let Bytes(size) = Bytes::parse(text)?;
+    if size >= SLOWEST { Ok(size) } else { Err("at least 64KiB".to_owned()) }
+}
+
+/// In tenths of a second.
+fn plan_ahead(text: &str) -> Result<u32, String> {
+    let Span(nanos) = Span::parse(text)?;
+    let tenths = u32::try_from(nanos / 100_000_000).unwrap_or(u32::MAX);
+    if (1..=600).contains(&tenths) { Ok(tenths) } else { Err("100ms to 60s".to_owned()) }
 }
 
 /// Why a command ends without having done its work.

@@ -99,3 +99,130 @@ fn a_rate_limits_what_is_written() {
     assert!(content(&source) == content(&target));
     assert_eq!(resync(&[&source, &target], &["--rate", "1KiB/s"]).status.code(), Some(2));
 }
+
+#[test]
+fn every_pair_of_formats_becomes_equal() {
+    let folder = tempfile::tempdir().unwrap();
+    let formats = [
+        CreateOptions::raw(SIZE),
+        CreateOptions::vhdx(SIZE, Seed::new([1; 32])),
+        CreateOptions::vhd(SIZE, Seed::new([2; 32])),
+    ];
+    for (a, source) in formats.iter().enumerate() {
+        for (b, target) in formats.iter().enumerate() {
+            let make = |name: String, options: &CreateOptions, writes: &[(u64, u8, usize)]| {
+                let path = folder.path().join(name);
+                let mut image = create(&path, options).unwrap();
+                for (at, value, len) in writes {
+                    image.write_at(*at, &vec![*value; *len]).unwrap();
+                }
+                image.close().unwrap();
+                path
+            };
+            let source = make(format!("source-{a}-{b}"), source, &[(1 << 20, 1, 90_000), (7 << 20, 2, 4096)]);
+            let target =
+                make(format!("target-{a}-{b}"), target, &[(1 << 20, 3, 90_000), (3 << 20, 4, 70_000)]);
+            let done = json(&resync(&[&source, &target], &["--json", "--verify"]));
+            assert_eq!(done["sent_bytes"].as_u64(), Some(23 * 4096), "{a} to {b}");
+            assert!(content(&source) == content(&target), "{a} to {b}");
+        }
+    }
+}
+
+/// A run whose standard error is awaited.
+fn start(arguments: &[&Path], options: &[&str]) -> std::process::Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hvrsim"));
+    command.arg("resync").args(arguments).args(options);
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap()
+}
+
+fn ctrl_c(child: &std::process::Child) {
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+}
+
+#[test]
+fn ctrl_c_leaves_a_state_to_go_on_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = image(&folder.path().join("a.raw"), false, &[(0, 1, 6 << 20)]);
+    let target = image(&folder.path().join("b.raw"), false, &[]);
+    let running = start(&[&source, &target], &["--rate", "1MiB/s"]);
+    // The handler is there once something was written.
+    while content(&target)[0] == 0 {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    ctrl_c(&running);
+    let ended = running.wait_with_output().unwrap();
+    let told = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(ended.status.code(), Some(3), "{told}");
+    assert!(told.contains("the same command goes on from there"), "{told}");
+    let kept = folder.path().join("b.raw.hvrsim-resync");
+    assert!(kept.exists());
+    let again = resync(&[&source, &target], &[]);
+    let told = String::from_utf8_lossy(&again.stderr).into_owned();
+    assert!(told.contains("going on at"), "{told}");
+    assert!(content(&source) == content(&target) && !kept.exists());
+}
+
+#[test]
+fn outside_its_hours_a_run_pauses_and_says_when_it_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = image(&folder.path().join("a.raw"), false, &[(0, 1, 4096)]);
+    let target = image(&folder.path().join("b.raw"), false, &[]);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() / 3600;
+    let hour = |more: u64| (now + more) % 24;
+    let zone = ["--time-zone", "UTC", "--window"];
+    let closed = format!("{:02}:00-{:02}:00", hour(3), hour(5));
+    let mut running = start(&[&source, &target], &[&zone[..], &[&closed]].concat());
+    let mut told = String::new();
+    let mut stderr = std::io::BufReader::new(running.stderr.take().unwrap());
+    std::io::BufRead::read_line(&mut stderr, &mut told).unwrap();
+    assert!(told.contains(&format!("outside the window {closed}; work goes on at")), "{told}");
+    assert!(told.contains(&format!(" {:02}:00 UTC", hour(3))), "{told}");
+    assert!(content(&target)[0] == 0);
+    ctrl_c(&running);
+    assert_eq!(running.wait().unwrap().code(), Some(3));
+
+    let open = format!("{:02}:00-{:02}:00", hour(22), hour(3));
+    json(&resync(&[&source, &target], &[&zone[..], &[&open, "--json"]].concat()));
+    assert!(content(&target) == content(&source));
+    for wrong in [["--window", "25:00-06:00"], ["--time-zone", "Nowhere/Here"]] {
+        let options =
+            [&wrong[..], &["--window", "18:30-06:00"][..if wrong[0] == "--window" { 0 } else { 2 }]].concat();
+        assert_eq!(resync(&[&source, &target], &options).status.code(), Some(2));
+    }
+}
+
+#[test]
+fn a_report_maps_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = image(&folder.path().join("a.raw"), false, &[(0, 1, 1 << 20), (4 << 20, 2, 5000)]);
+    let target = image(&folder.path().join("b.raw"), false, &[(0, 1, 1 << 20), (6 << 20, 9, 4096)]);
+    let page = folder.path().join("map.html");
+    json(&resync(&[&source, &target], &["--json", "--report", page.to_str().unwrap()]));
+    let page = std::fs::read_to_string(page).unwrap();
+    assert_eq!(page.matches("class=\"c p4\" title").count(), 4, "1 MiB in tiles of 256 KiB");
+    assert!(page.contains("title=\"4 MiB: sent 8 KiB\"") && page.contains("title=\"6 MiB: zeroed 4 KiB\""));
+}
+
+#[test]
+fn memory_does_not_grow_with_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, size) in [("4 GiB", 4u64 << 30), ("8 TiB", 8 << 40)] {
+        let make = |name: &str, value: u8| {
+            let path = folder.path().join(name);
+            let mut image = create(&path, &CreateOptions::raw(size)).unwrap();
+            for part in 0..16 {
+                image.write_at(size / 16 * part, &vec![value; 2 << 20]).unwrap();
+            }
+            image.close().unwrap();
+            path
+        };
+        let (source, target) = (make("a.raw", 1), make("b.raw", 2));
+        let done = json(&resync(&[&source, &target], &["--json"]));
+        assert_eq!(done["sent_bytes"].as_u64(), Some(32 << 20));
+        let peak = done["peak_memory_bytes"].as_u64().unwrap();
+        assert!(peak < 64 << 20, "{name}: {} MiB", peak >> 20);
+        std::fs::remove_file(source).unwrap();
+        std::fs::remove_file(target).unwrap();
+    }
+}

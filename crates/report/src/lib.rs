@@ -2,6 +2,8 @@
 //!
 //! * [`timeline`]: who did what when, as plain text
 //! * [`events`]: the event log, JSON Lines
+//! * [`heat`]: the map of a disk that was resynchronized, HTML
 
 pub mod events;
+pub mod heat;
 pub mod timeline;

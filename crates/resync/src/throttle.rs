@@ -1,7 +1,14 @@
 //! A hard limit on bytes per second, on a clock that the caller brings.
 //!
 //! A bucket fills at fifteen sixteenths of the limit and holds one sixteenth: whatever second one looks at, no more than
-//! the limit went out in it.
+//! the limit went out in it. Inside the limit a [`Controller`] finds the rate that the way takes, and a [`Window`] says at
+//! which hours work goes on at all.
+
+mod controller;
+mod window;
+
+pub use controller::{Controller, Settings};
+pub use window::Window;
 
 /// The part of the limit that may go out at once.
 const BURST_PART: u64 = 16;
@@ -29,6 +36,12 @@ impl Throttle {
     #[must_use]
     pub const fn burst(&self) -> u64 {
         self.burst
+    }
+
+    /// From now on another limit; what was taken stays taken.
+    pub fn retune(&mut self, limit: u64) {
+        let Self { fill, burst, .. } = Self::new(limit);
+        (self.fill, self.burst) = (fill, burst);
     }
 
     /// Takes bytes, at most [`Throttle::burst`] of them, and says when they may go out.

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use crate::channel::{Channel, Keys, Traffic};
 use crate::{Error, Limits};
 
-const MAGIC: &[u8; 8] = b"hvrsync\x01";
+const MAGIC: &[u8; 8] = b"hvrsync\x02";
 /// A request or its answer is no longer than this.
 const LONGEST: usize = 4096;
 /// Fewer bytes are guessed.

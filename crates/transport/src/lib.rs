@@ -18,6 +18,7 @@ use std::time::Duration;
 pub use channel::{Channel, Traffic};
 pub use drive::{drive, runtime};
 pub use handshake::{Direction, Key, Request, request};
+pub use hvrsim_resync::throttle::Settings;
 pub use hvrsim_resync::wire::LONGEST_FRAME;
 pub use serve::{Session, accept};
 

@@ -17,6 +17,11 @@ const THREADS: usize = 2;
 pub(super) fn run(arguments: &Pair, source_path: &Path, target_path: &Path) -> Result<(), Failure> {
     let begun = Instant::now();
     refuse_one_file(source_path, target_path)?;
+    if arguments.pace.fill_target.is_some() {
+        return Err(Failure::input(
+            "--fill-target is for a target on another machine; here --rate is the limit",
+        ));
+    }
     let source = images::open(source_path, false)?;
     let mut target = images::open(target_path, !arguments.dry_run)?;
     let names = (source_path.display().to_string(), target_path.display().to_string());
@@ -44,10 +49,11 @@ pub(super) fn run(arguments: &Pair, source_path: &Path, target_path: &Path) -> R
         dry_run: arguments.dry_run,
         checkpoint: kept,
     };
-    let watch = Screen::new(source.size(), arguments.quiet || arguments.json, arguments.rate);
+    let watch = Screen::new(arguments, source.size())?;
     let outcome = compare(&*source, &mut *target, options, &watch)?;
     target.close().map_err(|error| images::refused(&error))?;
     watch.end();
+    watch.report(arguments, &format!("{} to {}", names.0, names.1))?;
     if !outcome.complete {
         return Err(Failure::environment(format!(
             "interrupted at {}; the same command goes on from there",

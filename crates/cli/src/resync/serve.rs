@@ -1,6 +1,8 @@
-//! `hvrsim resync serve`: offers images to other machines, one session at a time.
+//! `hvrsim resync serve`: offers images to other machines, a thread for each session.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use hvrsim_resync::wire::{End, SourceEnd, TargetEnd};
 use hvrsim_transport::{Direction, Limits, Session, accept, drive, runtime};
@@ -49,50 +51,134 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let runtime = runtime().map_err(|error| Failure::environment(error.to_string()))?;
     let listener = runtime
         .block_on(TcpListener::bind(&arguments.listen))
-        .map_err(|error| Failure::environment(format!("{}: {error}", arguments.listen)))?;
+        .map_err(|error| {
+            Failure::environment(format!(
+                "{}: {error}; --listen takes an address of this machine and a free port, for instance 0.0.0.0:7800",
+                arguments.listen
+            ))
+        })?;
     let address = listener.local_addr().map_err(|error| Failure::environment(error.to_string()))?;
     out(format_args!("listening on {address}; authenticated, not encrypted\n"));
     let (told, mut sessions) = mpsc::channel(1);
     runtime.spawn(accept(listener, key, Limits::default(), told));
-    while let Some(session) = sessions.blocking_recv() {
-        let done = match session {
-            Ok(session) => serve(arguments, &runtime, session),
-            Err(error) => {
-                eprintln!("a connection was turned away: {error}");
-                continue;
+    let exports = Exports::default();
+    std::thread::scope(|scope| {
+        while let Some(session) = sessions.blocking_recv() {
+            let session = match session {
+                Ok(session) => session,
+                Err(error) => {
+                    eprintln!("a connection was turned away: {error}");
+                    continue;
+                }
+            };
+            if arguments.once {
+                return serve(arguments, &runtime, &exports, session);
             }
-        };
-        match done {
-            Ok(()) if arguments.once => return Ok(()),
-            Err(failure) if arguments.once => return Err(failure),
-            Ok(()) => {}
-            Err(failure) => eprintln!("error: {}", failure.message),
+            let (runtime, exports) = (&runtime, &exports);
+            scope.spawn(move || {
+                if let Err(failure) = serve(arguments, runtime, exports, session) {
+                    eprintln!("error: {}", failure.message);
+                }
+            });
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
-fn serve(arguments: &Arguments, runtime: &Runtime, session: Session) -> Result<(), Failure> {
+/// Sessions at work at once; each takes up to 25 MiB.
+const SESSIONS: usize = 16;
+
+/// Which exports are in use, by path: two names may stand for one image.
+#[derive(Default)]
+struct Exports(Mutex<BTreeMap<PathBuf, Uses>>);
+
+/// Who uses an image.
+#[derive(Default)]
+struct Uses {
+    readers: usize,
+    writer: bool,
+}
+
+/// An image in use, until it is dropped.
+struct Use<'a> {
+    exports: &'a Exports,
+    path: PathBuf,
+    write: bool,
+}
+
+impl Exports {
+    /// Takes an image in use: one writer, or any number of readers.
+    fn take(&self, path: &Path, write: bool) -> Result<Use<'_>, &'static str> {
+        let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.values().map(|uses| uses.readers + usize::from(uses.writer)).sum::<usize>() >= SESSIONS {
+            return Err("there are too many sessions; try again when one has ended");
+        }
+        let uses = all.entry(path.clone()).or_default();
+        if uses.writer {
+            return Err("another session is writing it; try again when that one has ended");
+        }
+        if write && uses.readers > 0 {
+            return Err("another session is reading it; try again when that one has ended");
+        }
+        if write {
+            uses.writer = true;
+        } else {
+            uses.readers += 1;
+        }
+        Ok(Use { exports: self, path, write })
+    }
+}
+
+impl Drop for Use<'_> {
+    fn drop(&mut self) {
+        let mut all = self.exports.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(uses) = all.get_mut(&self.path) else { return };
+        if self.write {
+            uses.writer = false;
+        } else {
+            uses.readers -= 1;
+        }
+    }
+}
+
+fn serve(
+    arguments: &Arguments,
+    runtime: &Runtime,
+    exports: &Exports,
+    session: Session,
+) -> Result<(), Failure> {
     let (name, direction) = (session.request.name.clone(), session.request.direction);
     let push = direction == Direction::Push;
-    let found = arguments.exports.iter().find(|(own, _)| *own == name);
-    let opened = match found {
-        None => Err(format!("there is no export `{name}`")),
-        Some(_) if push && !arguments.write => {
-            Err(format!("`{name}` may only be read: serve --write is off"))
-        }
-        Some((_, path)) => match images::open(path, push) {
-            Ok(image) => Ok((path, image)),
-            Err(failure) => Err(format!("`{name}` cannot be opened: {}", failure.message)),
-        },
-    };
-    match opened {
+    match open(arguments, exports, &name, push) {
         Err(why) => {
             let _ = runtime.block_on(session.refuse(why.clone()));
             Err(Failure::environment(why))
         }
-        Ok((path, image)) if push => receive(runtime, session, &name, path, image),
-        Ok((path, image)) => send(runtime, session, (&name, path), &*image, arguments.rate),
+        Ok((path, image, _in_use)) if push => receive(runtime, session, &name, path, image),
+        Ok((path, image, _in_use)) => send(runtime, session, (&name, path), &*image, arguments.rate),
+    }
+}
+
+type Opened<'a> = (&'a Path, Box<dyn hvrsim_disk::Image>, Use<'a>);
+
+/// Opens an export, or says why not.
+fn open<'a>(
+    arguments: &'a Arguments,
+    exports: &'a Exports,
+    name: &str,
+    push: bool,
+) -> Result<Opened<'a>, String> {
+    let Some((_, path)) = arguments.exports.iter().find(|(own, _)| own == name) else {
+        return Err(format!("there is no export `{name}`; the server was started without it"));
+    };
+    if push && !arguments.write {
+        return Err(format!("`{name}` may only be read: the server was started without --write"));
+    }
+    let in_use = exports.take(path, push).map_err(|why| format!("`{name}`: {why}"))?;
+    match images::open(path, push) {
+        Ok(image) => Ok((path, image, in_use)),
+        Err(failure) => Err(format!("`{name}` cannot be opened: {}", failure.message)),
     }
 }
 

@@ -102,13 +102,15 @@ impl Summary {
 pub trait Watch: Sync {
     /// Everything in front of `done_to` is done.
     fn progress(&self, _done_to: u64, _summary: &Summary) {}
+    /// A part of the disk is done; `part` counts what was done in it.
+    fn looked(&self, _range: Range<u64>, _part: &Summary) {}
     /// So many bytes are about to be written; returning late makes the work slower.
     fn pace(&self, _bytes: u64) {}
     /// The most bytes that [`Watch::pace`] is to be told of at once: whole cells.
     fn at_once(&self) -> usize {
         BUFFER
     }
-    /// Whether to stop at the next piece.
+    /// Whether to stop at the next piece. Returning late holds the work up.
     fn stop(&self) -> bool {
         false
     }
@@ -276,7 +278,8 @@ impl<'a, W: Watch> Direct<'a, W> {
 
     fn piece(&self, piece: &Piece, hands: &mut Hands, summary: &mut Summary) -> Result<(), Error> {
         if piece.kind == Kind::TargetOnly {
-            return self.zero_if_filled(piece.range.clone(), hands, summary);
+            summary.zeroed_bytes += self.zero_if_filled(piece.range.clone(), hands)?;
+            return Ok(());
         }
         let mut at = piece.range.start;
         while at < piece.range.end {
@@ -290,22 +293,27 @@ impl<'a, W: Watch> Direct<'a, W> {
             } else {
                 found.find_over_nothing(&mine[..bytes]);
             }
-            self.apply(at, &mine[..bytes], found, summary)?;
+            let part = self.apply(at, &mine[..bytes], found)?;
+            self.watch.looked(at..at + len, &part);
+            summary.add(&part);
             at += len;
         }
         Ok(())
     }
 
-    fn apply(&self, at: u64, source: &[u8], found: &Differences, summary: &mut Summary) -> Result<(), Error> {
+    fn apply(&self, at: u64, source: &[u8], found: &Differences) -> Result<Summary, Error> {
         let total = |runs: &[Range<usize>]| runs.iter().map(|run| (run.end - run.start) as u64).sum::<u64>();
-        let (written, zeroed) = (total(&found.write), total(&found.zero));
-        summary.compared_bytes += CELL * found.compared_cells;
-        summary.sent_bytes += CELL * found.sent_cells;
-        summary.zeroed_bytes += CELL * found.zeroed_cells;
-        if written + zeroed == 0 || self.dry_run {
-            return Ok(());
+        let written = total(&found.write);
+        let mut part = Summary {
+            compared_bytes: CELL * found.compared_cells,
+            sent_bytes: CELL * found.sent_cells,
+            zeroed_bytes: CELL * found.zeroed_cells,
+            written_bytes: 0,
+        };
+        if found.write.is_empty() && found.zero.is_empty() || self.dry_run {
+            return Ok(part);
         }
-        summary.written_bytes += written;
+        part.written_bytes = written;
         for run in &found.write {
             let mut at = at + run.start as u64;
             for part in source[run.clone()].chunks(self.watch.at_once()) {
@@ -318,29 +326,25 @@ impl<'a, W: Watch> Direct<'a, W> {
             let len = (run.end - run.start) as u64;
             self.target_mut().zero_at(at + run.start as u64, len).map_err(Error::Target)?;
         }
-        Ok(())
+        Ok(part)
     }
 
-    /// Zeroes a stretch that only the target holds, unless it holds zeros.
-    fn zero_if_filled(
-        &self,
-        range: Range<u64>,
-        hands: &mut Hands,
-        summary: &mut Summary,
-    ) -> Result<(), Error> {
-        let (mut at, mut filled) = (range.start, 0);
+    /// Zeroes a stretch that only the target holds, unless it holds zeros; gives the bytes that were made zero.
+    fn zero_if_filled(&self, range: Range<u64>, hands: &mut Hands) -> Result<u64, Error> {
+        let (mut at, mut zeroed_bytes) = (range.start, 0);
         while at < range.end {
             let len = (range.end - at).min(BUFFER as u64);
             let theirs = &mut hands.theirs[..usize::try_from(len).unwrap_or(BUFFER)];
             self.target().read_at(at, theirs).map_err(Error::Target)?;
-            filled += theirs.chunks(CELL_BYTES).filter(|cell| !is_zero(cell)).count() as u64;
+            let filled = CELL * theirs.chunks(CELL_BYTES).filter(|cell| !is_zero(cell)).count() as u64;
+            self.watch.looked(at..at + len, &Summary { zeroed_bytes: filled, ..Summary::default() });
+            zeroed_bytes += filled;
             at += len;
         }
-        summary.zeroed_bytes += CELL * filled;
-        if filled == 0 || self.dry_run {
-            return Ok(());
+        if zeroed_bytes > 0 && !self.dry_run {
+            self.target_mut().zero_at(range.start, range.end - range.start).map_err(Error::Target)?;
         }
-        self.target_mut().zero_at(range.start, range.end - range.start).map_err(Error::Target)
+        Ok(zeroed_bytes)
     }
 
     /// Makes durable what is done and notes it: data, flush, slot, flush.
