@@ -59,8 +59,16 @@ struct Pair {
     /// another machine sends is limited there, by `serve --rate`
     #[arg(long, value_name = "RATE", value_parser = rate)]
     rate: Option<u64>,
-    #[command(flatten)]
-    pace: Pace,
+    /// Keep so much on its way to the other machine, sent and not acknowledged, for instance 4MiB: the rate is found by
+    /// what the way takes, between --min-rate and --rate. For tcp:// as the target
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    fill_target: Option<u64>,
+    /// Spread a correction of the rate over this time, 0.1 s to 60 s; at least five round trips
+    #[arg(long, value_name = "TIME", value_parser = plan_ahead, default_value = "2s", requires = "fill_target")]
+    plan_ahead: u32,
+    /// Go no slower than this, whatever the way does
+    #[arg(long, value_name = "RATE", value_parser = rate, requires = "fill_target", default_value = "256KiB/s")]
+    min_rate: u64,
     /// Work only at these hours, local time, for instance 18:30-06:00; outside them it pauses and says when it goes on
     #[arg(long, value_name = "HH:MM-HH:MM", value_parser = Window::parse)]
     window: Option<Window>,
@@ -80,21 +88,6 @@ struct Pair {
     /// Print nothing unless something is wrong
     #[arg(short, long, conflicts_with = "json")]
     quiet: bool,
-}
-
-/// Inside `--rate`: as much as the way takes without a queue.
-#[derive(clap::Args, Clone, Copy)]
-struct Pace {
-    /// Keep so much on its way to the other machine, sent and not acknowledged, for instance 4MiB: the rate is found by
-    /// what the way takes, between --min-rate and --rate. For tcp:// as the target
-    #[arg(long, value_name = "SIZE", value_parser = size)]
-    fill_target: Option<u64>,
-    /// Spread a correction of the rate over this time, 0.1 s to 60 s; at least five round trips
-    #[arg(long, value_name = "TIME", value_parser = plan_ahead, default_value = "2s", requires = "fill_target")]
-    plan_ahead: u32,
-    /// Go no slower than this, whatever the way does
-    #[arg(long, value_name = "RATE", value_parser = rate, requires = "fill_target", default_value = "256KiB/s")]
-    min_rate: u64,
 }
 
 /// Where an image is.

@@ -145,9 +145,10 @@ fn ctrl_c_leaves_a_state_to_go_on_from() {
     let folder = tempfile::tempdir().unwrap();
     let source = image(&folder.path().join("a.raw"), false, &[(0, 1, 6 << 20)]);
     let target = image(&folder.path().join("b.raw"), false, &[]);
-    let running = start(&[&source, &target], &["--rate", "1MiB/s"]);
+    let mut running = start(&[&source, &target], &["--rate", "1MiB/s"]);
     // The handler is there once something was written.
     while content(&target)[0] == 0 {
+        assert!(running.try_wait().unwrap().is_none(), "it ended");
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     ctrl_c(&running);

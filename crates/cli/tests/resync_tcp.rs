@@ -291,6 +291,7 @@ fn a_server_works_on_several_sessions_and_lets_one_write() {
     };
     let mut first = pull("disk", &slow).spawn().unwrap();
     while !written(&slow) {
+        assert!(first.try_wait().unwrap().is_none(), "it ended");
         std::thread::sleep(Duration::from_millis(20));
     }
     // 6 MiB at 2 MiB a second: the first is at work for a while.

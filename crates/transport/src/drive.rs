@@ -77,10 +77,11 @@ impl Outlet<'_> {
         let bytes = frame.encode();
         let closed = || Error::Io(std::io::ErrorKind::BrokenPipe.into());
         let size = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        let sent = self.runtime.block_on(timeout(self.patience, async {
+        let sending = async {
             self.room.acquire_many(size).await.map_err(|_| closed())?.forget();
             self.out.send(bytes).await.map_err(|_| closed())
-        }));
+        };
+        let sent = self.runtime.block_on(async { timeout(self.patience, sending).await });
         sent.unwrap_or(Err(Error::Silent(self.patience)))
     }
 }

@@ -19,12 +19,13 @@ struct Check {
 enum Run {
     /// A command of cargo with its environment.
     Cargo { args: &'static [&'static str], env: &'static [(&'static str, &'static str)] },
-    /// So long on each fuzz target of the disk crate.
+    /// So long on each fuzz target.
     Fuzz { each_s: u32 },
 }
 
-/// The fuzz targets of `crates/disk/fuzz`.
-const FUZZ_TARGETS: &[&str] = &["vhdx", "vhd", "hrl"];
+/// The fuzz targets, by the crate that they belong to.
+const FUZZ_TARGETS: &[(&str, &str)] =
+    &[("disk", "vhdx"), ("disk", "vhd"), ("disk", "hrl"), ("resync", "source"), ("resync", "target")];
 
 const CHECKS: &[Check] = &[
     Check {
@@ -60,8 +61,8 @@ const CHECKS: &[Check] = &[
     },
     Check {
         name: "fuzz",
-        what: "an hour of fuzzing over the readers of VHDX, VHD and HRL (needs a nightly tool chain)",
-        run: Run::Fuzz { each_s: 1200 },
+        what: "an hour of fuzzing: the readers of VHDX, VHD and HRL, both ends of the wire (needs a nightly tool chain)",
+        run: Run::Fuzz { each_s: 720 },
     },
 ];
 
@@ -108,16 +109,19 @@ fn fuzz(metadata: &Metadata, each_s: u32) -> Result<()> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let path = std::env::join_paths(std::iter::once(programs).chain(std::env::split_paths(&path)))?;
     let found = metadata.target_directory.join("fuzz-corpus");
-    for target in FUZZ_TARGETS {
-        let corpus = found.join(target);
+    for (owner, target) in FUZZ_TARGETS {
+        let corpus = found.join(owner).join(target);
         std::fs::create_dir_all(&corpus)?;
         let mut cargo = Command::new("cargo");
-        cargo.current_dir(metadata.workspace_root.join("crates/disk")).env("PATH", &path);
-        cargo.args(["+nightly", "fuzz", "run", "--target-dir"]).arg(metadata.target_directory.join("fuzz"));
+        cargo.current_dir(metadata.workspace_root.join("crates").join(owner)).env("PATH", &path);
+        cargo
+            .args(["+nightly", "fuzz", "run", "--target-dir"])
+            .arg(metadata.target_directory.join("fuzz").join(owner));
         cargo.arg(target).arg(corpus).arg(format!("fuzz/corpus/{target}"));
-        cargo.args(["--", "-malloc_limit_mb=64", "-timeout=10", "-max_len=4096", "-print_final_stats=1"]);
+        cargo.args(["--", "-malloc_limit_mb=64", "-timeout=10", "-max_len=16384", "-print_final_stats=1"]);
         cargo.arg(format!("-max_total_time={each_s}"));
-        command::run(&mut cargo, "the input that did it stands under crates/disk/fuzz/artifacts")?;
+        let advice = format!("the input that did it stands under crates/{owner}/fuzz/artifacts");
+        command::run(&mut cargo, &advice)?;
     }
     Ok(())
 }

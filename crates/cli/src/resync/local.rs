@@ -17,7 +17,7 @@ const THREADS: usize = 2;
 pub(super) fn run(arguments: &Pair, source_path: &Path, target_path: &Path) -> Result<(), Failure> {
     let begun = Instant::now();
     refuse_one_file(source_path, target_path)?;
-    if arguments.pace.fill_target.is_some() {
+    if arguments.fill_target.is_some() {
         return Err(Failure::input(
             "--fill-target is for a target on another machine; here --rate is the limit",
         ));

@@ -49,7 +49,7 @@ pub(super) fn pull(pair: &Pair, target: &Path, address: &str, name: &str) -> Res
     if pair.bitmap.is_some() {
         return Err(Failure::input("--bitmap is for the side of the source"));
     }
-    if pair.rate.is_some() || pair.pace.fill_target.is_some() {
+    if pair.rate.is_some() || pair.fill_target.is_some() {
         return Err(Failure::input("what the other machine sends is limited there, by `serve --rate`"));
     }
     let begun = Instant::now();
@@ -85,12 +85,12 @@ fn pace<S: tokio::io::AsyncRead + tokio::io::AsyncWrite>(pair: &Pair, channel: &
     if let Some(rate) = pair.rate {
         channel.limit(rate);
     }
-    if let Some(fill_target_bytes) = pair.pace.fill_target {
+    if let Some(fill_target_bytes) = pair.fill_target {
         let max = pair.rate.unwrap_or(u64::MAX);
         channel.control(Settings {
             fill_target_bytes,
-            plan_ahead_tenths: pair.pace.plan_ahead,
-            min_bytes_per_s: pair.pace.min_rate.min(max),
+            plan_ahead_tenths: pair.plan_ahead,
+            min_bytes_per_s: pair.min_rate.min(max),
             max_bytes_per_s: max,
         });
     }
