@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use hvrsim_disk::file::{BlockFile, FileSystem, MemFs};
+use hvrsim_disk::file::{FileSystem, MemFs};
 use hvrsim_disk::{CreateOptions, Image, OpenOptions, Seed, create_in, open_in};
 use hvrsim_resync::wire::{End, Frame, LONGEST_FRAME, SourceEnd, TargetEnd};
 
@@ -56,7 +56,7 @@ fn say(end: &mut dyn End) -> bool {
     for _ in 0..MOST_ANSWERS {
         match end.next() {
             Ok(Some(frame)) => {
-                assert!(frame.encode().len() <= LONGEST_FRAME, "a frame that the other side refuses")
+                assert!(frame.encode().len() <= LONGEST_FRAME, "a frame that the other side refuses");
             }
             Ok(None) => return true,
             Err(_) => return false,
