@@ -197,8 +197,8 @@ th { font-weight: 600; }
 .map { display: grid; grid-template-columns: repeat(auto-fill, minmax(clamp(9px, 1.2vw, 20px), 1fr)); gap: 1px; }
 .map i { aspect-ratio: 1; }
 .u { background: var(--u); } .c { --k: var(--c); } .s { --k: var(--s); } .z { --k: var(--z); } .r { --k: var(--r); }
-.p1 { background: hsl(var(--k) / .4); } .p2 { background: hsl(var(--k) / .55); }
-.p3 { background: hsl(var(--k) / .75); } .p4 { background: hsl(var(--k)); }
+.p1 { background: hsl(var(--k) / .5); } .p2 { background: hsl(var(--k) / .65); }
+.p3 { background: hsl(var(--k) / .8); } .p4 { background: hsl(var(--k)); }
 .u.p4 { background: var(--u); border: 1px solid var(--line); }
 ";
 
