@@ -304,8 +304,14 @@ impl Call {
         by_kind && !self.switch("AsJob")
     }
 
+    /// `FullyQualifiedErrorId` of an error of this cmdlet, as PowerShell shows it.
+    #[must_use]
+    pub fn error_id(&self, id: &str) -> String {
+        format!("{id},{}", self.cmdlet.class())
+    }
+
     pub(crate) fn error(&self, id: &str, message: impl Into<String>) -> BindError {
-        BindError::new(format!("{id},{}", self.cmdlet.class()), message).at(self.span.clone())
+        BindError::new(self.error_id(id), message).at(self.span.clone())
     }
 
     /// An error at an argument.
@@ -338,6 +344,11 @@ impl Call {
     }
 
     fn refuse_not_simulated(&self) -> Result<(), BindError> {
+        if let Some(what) = self.cmdlet.lacks {
+            let message =
+                format!("{} is not supported by this version. Not simulated: {what}.", self.cmdlet.name);
+            return Err(self.error("NotSimulated", message));
+        }
         for (name, argument) in &self.arguments {
             let refused = match (argument.support, &argument.value) {
                 (Support::Acts | Support::NoEffect, _) | (_, Value::Switch(false)) => false,

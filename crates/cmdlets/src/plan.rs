@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::bind::Call;
 use crate::check::{Names, check, host_named, is_local, is_wildcard};
 use crate::error::BindError;
+use crate::object::Class;
 use crate::show;
 use crate::table::Verb;
 use crate::value::{PointName, Value};
@@ -29,6 +30,13 @@ pub enum Action {
         operation: Operation,
         /// PowerShell goes on only when the work is done.
         waits: bool,
+    },
+    /// The object of a copy is returned (`-Passthru`), as it is when the work is done.
+    Return {
+        /// The copy.
+        on: CopyId,
+        /// The class of the object.
+        class: Class,
     },
     /// Something is shown and nothing changes.
     Show {
@@ -84,7 +92,15 @@ impl Planner<'_> {
             return vec![Action::Show { text: copies.iter().map(line).collect() }];
         }
         let waits = self.call.waits();
-        asked.into_iter().map(|(on, operation)| Action::Operate { on, operation, waits }).collect()
+        let class = self.call.cmdlet().returns.filter(|_| self.call.switch("Passthru"));
+        let mut actions = Vec::new();
+        for (index, (on, operation)) in asked.iter().enumerate() {
+            actions.push(Action::Operate { on: *on, operation: operation.clone(), waits });
+            // One object a copy, behind the last of its operations.
+            let last = asked.get(index + 1).is_none_or(|(next, _)| next != on);
+            actions.extend(class.filter(|_| last).map(|class| Action::Return { on: *on, class }));
+        }
+        actions
     }
 
     fn host(&self, name: &str) -> Option<HostId> {
@@ -201,9 +217,10 @@ impl Planner<'_> {
     /// The output of a cmdlet that only reads.
     fn shown(&self, hosts: &[HostId]) -> Result<Option<String>, BindError> {
         let verb = self.call.cmdlet().verb;
-        let reads =
+        let of_hosts = matches!(verb, Verb::GetServer | Verb::GetEntry | Verb::TestConnection);
+        let of_copies =
             matches!(verb, Verb::GetReplication | Verb::MeasureReplication | Verb::GetVm | Verb::GetSnapshot);
-        if !reads {
+        if !of_hosts && !of_copies {
             return Ok(None);
         }
         if let Some(down) = hosts.iter().find(|host| !self.look.host_is_up(**host)) {
@@ -212,6 +229,14 @@ impl Planner<'_> {
                 self.look.host_name(*down)
             );
             return Err(self.call.error_at("ComputerName", "OperationFailed", message));
+        }
+        if of_hosts {
+            let shown = hosts.iter().map(|host| match verb {
+                Verb::TestConnection => self.tested(*host),
+                Verb::GetServer => Ok(show::servers(self.look, *host)),
+                _ => Ok(show::entries(self.call, self.look, *host)),
+            });
+            return shown.collect::<Result<String, BindError>>().map(Some);
         }
         let everything = self.call.vm_names().is_empty();
         let copies: Vec<(CopyId, CopyView)> = if everything {
@@ -226,6 +251,28 @@ impl Planner<'_> {
             Verb::GetVm => show::machines(self.call, self.look, &copies),
             _ => show::snapshots(self.call, self.look, &copies),
         }))
+    }
+
+    /// `Test-VMReplicationConnection` from a host.
+    fn tested(&self, from: HostId) -> Result<String, BindError> {
+        let name = self.call.text("ReplicaServerName").unwrap_or_default();
+        let certificate = self.call.text("AuthenticationType") == Some("Certificate");
+        let failed = |why: String| Err(self.call.error("OperationFailed", why));
+        if certificate && self.call.text("CertificateThumbprint").is_none() {
+            let message = "A certificate thumbprint is needed for certificate authentication.";
+            return Err(self.call.error_at("AuthenticationType", "InvalidParameter", message));
+        }
+        let Some(server) = self.host(name) else {
+            return failed(format!("The name '{name}' cannot be resolved."));
+        };
+        if !self.look.reaches(from, server) {
+            return failed(format!("Hyper-V cannot connect to the specified Replica server '{name}'."));
+        }
+        if !self.look.is_replica_server(server) {
+            return failed(format!("'{name}' is not enabled as a Replica server."));
+        }
+        let here = self.look.host_name(from);
+        Ok(format!("The connection from '{here}' to the specified Replica server '{name}' was successful.\n"))
     }
 
     /// What the cmdlet asks of one copy.
@@ -266,9 +313,14 @@ impl Planner<'_> {
             Verb::RemoveSavedState => Operation::RemoveSavedState,
             Verb::Checkpoint => Operation::Checkpoint,
             Verb::RemoveSnapshot => Operation::RemoveCheckpoints,
-            Verb::GetReplication | Verb::MeasureReplication | Verb::GetVm | Verb::GetSnapshot => {
-                return Ok(());
-            }
+            Verb::GetReplication
+            | Verb::MeasureReplication
+            | Verb::GetVm
+            | Verb::GetSnapshot
+            | Verb::GetServer
+            | Verb::GetEntry
+            | Verb::TestConnection
+            | Verb::Lacking => return Ok(()),
         };
         asked.push((on, operation));
         Ok(())

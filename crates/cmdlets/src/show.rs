@@ -2,13 +2,12 @@
 //! (Hyper-V module, Get-VMReplication, Measure-VMReplication, Get-VMSnapshot).
 
 use hvrsim_sim::look::{CopyView, Look};
-use hvrsim_types::id::CopyId;
-use hvrsim_types::state::{Mode, ReplicationType};
-use hvrsim_types::time::{Instant, Span};
-use uuid::Uuid;
+use hvrsim_types::id::{CopyId, HostId};
+use hvrsim_types::state::Mode;
 
 use crate::bind::Call;
 use crate::check::host_named;
+use crate::object::{Class, Object, PropertyValue};
 use crate::value::Value;
 
 /// Pads the columns and underlines the heads; nothing at all for no rows.
@@ -36,73 +35,58 @@ fn mebibytes(bytes: u64) -> String {
     format!("{}.{:02}", hundredths / 100, hundredths % 100)
 }
 
-/// `hh:mm:ss`.
-fn clock(span: Span) -> String {
-    let s = span.as_seconds();
-    format!("{:02}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60)
-}
-
-fn moment(look: &dyn Look, at: Option<Instant>) -> String {
-    at.map_or_else(String::new, |at| look.calendar().show(at))
-}
-
-/// The servers of the relationship: primary, then replica.
-fn servers(look: &dyn Look, id: CopyId, view: &CopyView) -> (String, String) {
-    let here = look.host_name(id.host).to_owned();
-    let peer = view.peer.map_or_else(String::new, |host| look.host_name(host).to_owned());
-    if view.mode == Mode::Primary { (here, peer) } else { (peer, here) }
-}
-
 /// Whether the copy replicates and passes the filters of `Get-` and `Measure-VMReplication`.
-fn passes(call: &Call, look: &dyn Look, id: CopyId, view: &CopyView) -> bool {
-    let (primary, replica) = servers(look, id, view);
+fn passes(call: &Call, look: &dyn Look, view: &CopyView, object: &Object) -> bool {
     let hosts = look.host_names();
-    let equal = |filter: &str, shown: &str| call.text(filter).is_none_or(|wanted| wanted == shown);
-    let server = |filter: &str, shown: &str| {
-        call.text(filter).and_then(|name| host_named(&hosts, name)).is_none_or(|name| name == shown)
+    let equal = |filter: &str| call.text(filter).is_none_or(|wanted| wanted == object.cell(filter));
+    let server = |filter: &str| {
+        let named = call.text(filter).and_then(|name| host_named(&hosts, name));
+        named.is_none_or(|name| name == object.cell(filter))
     };
     view.mode != Mode::None
-        && equal("ReplicationState", view.state.powershell(view.mode))
-        && equal("ReplicationHealth", view.health.label())
-        && equal("ReplicationMode", view.mode.label())
-        && server("PrimaryServerName", &primary)
-        && server("ReplicaServerName", &replica)
+        && ["ReplicationState", "ReplicationHealth", "ReplicationMode"].into_iter().all(equal)
+        && ["PrimaryServerName", "ReplicaServerName"].into_iter().all(server)
 }
 
-/// `Get-VMReplication`. Port and authentication are the defaults of the module's examples: transport is not simulated.
+fn rows(heads: &[&str], objects: &[Object]) -> Vec<Vec<String>> {
+    objects.iter().map(|object| heads.iter().map(|head| object.cell(head)).collect()).collect()
+}
+
+/// The default columns of a class: properties by the spelling that the module prints.
+const fn columns(class: Class) -> &'static [&'static str] {
+    match class {
+        Class::Replication => &[
+            "VMName",
+            "State",
+            "Health",
+            "Mode",
+            "FrequencySec",
+            "PrimaryServer",
+            "ReplicaServer",
+            "ReplicaPort",
+            "AuthType",
+            "Relationship",
+        ],
+        Class::Server => &["RepEnabled", "AuthType", "KerbAuthPort", "CertAuthPort"],
+        Class::Entry => &["AllowedPS", "StorageLoc", "TrustGroup"],
+        Class::Machine => &["Name", "State", "ReplicationMode", "ReplicationState", "ReplicationHealth"],
+        Class::Snapshot => &["VMName", "SnapshotType", "CreationTime", "Point", "Id", "Name"],
+        Class::Health | Class::AdapterFailover | Class::Adapter | Class::Disk => &[],
+    }
+}
+
+/// Objects as PowerShell prints them where nobody says which properties.
+pub(crate) fn objects(class: Class, objects: &[Object]) -> String {
+    let heads = columns(class);
+    table(heads, &rows(heads, objects))
+}
+
+/// `Get-VMReplication`.
 pub(crate) fn replication(call: &Call, look: &dyn Look, copies: &[(CopyId, CopyView)]) -> String {
-    let heads = [
-        "VMName",
-        "State",
-        "Health",
-        "Mode",
-        "FrequencySec",
-        "PrimaryServer",
-        "ReplicaServer",
-        "ReplicaPort",
-        "AuthType",
-        "Relationship",
-    ];
-    let rows: Vec<_> = copies
-        .iter()
-        .filter(|(id, view)| passes(call, look, *id, view))
-        .map(|(id, view)| {
-            let (primary, replica) = servers(look, *id, view);
-            vec![
-                look.vm_name(id.vm).to_owned(),
-                view.state.powershell(view.mode).to_owned(),
-                view.health.label().to_owned(),
-                view.mode.label().to_owned(),
-                view.settings.frequency.interval_s().to_string(),
-                primary,
-                replica,
-                "80".to_owned(),
-                "Kerberos".to_owned(),
-                "Simple".to_owned(),
-            ]
-        })
-        .collect();
-    table(&heads, &rows)
+    let all = copies.iter().map(|(_, view)| (view, Object::of_copy(Class::Replication, view, look)));
+    let shown: Vec<_> =
+        all.filter(|(view, object)| passes(call, look, view, object)).map(|(_, object)| object).collect();
+    objects(Class::Replication, &shown)
 }
 
 /// `Measure-VMReplication`; why the health is not normal stands below (`ReplicationHealthDetails`).
@@ -117,117 +101,83 @@ pub(crate) fn measure(call: &Call, look: &dyn Look, copies: &[(CopyId, CopyView)
         "AvgReplSize(M)",
         "Relationship",
     ];
-    let shown: Vec<_> = copies.iter().filter(|(id, view)| passes(call, look, *id, view)).collect();
-    let rows: Vec<_> = shown
-        .iter()
-        .map(|(id, view)| {
-            let s = &view.statistics;
-            let successes = u64::from(s.successes);
-            let average = |total: u64| total.checked_div(successes).unwrap_or(0);
-            vec![
-                look.vm_name(id.vm).to_owned(),
-                view.state.powershell(view.mode).to_owned(),
-                view.health.label().to_owned(),
-                moment(look, view.last_replication),
-                mebibytes(s.pending_bytes),
-                clock(Span(average(s.latency.0))),
-                mebibytes(average(s.size_bytes)),
-                "Simple".to_owned(),
-            ]
-        })
-        .collect();
-    let detail = |(id, view): &&(CopyId, CopyView)| -> String {
-        let name = look.vm_name(id.vm);
+    let all = copies.iter().map(|(_, view)| (view, Object::of_copy(Class::Health, view, look)));
+    let shown: Vec<_> = all.filter(|(view, object)| passes(call, look, view, object)).collect();
+    let size = |object: &Object, name: &str| match object.get(name) {
+        Some(PropertyValue::Integer(bytes)) => mebibytes(*bytes),
+        _ => String::new(),
+    };
+    let cell = |object: &Object, head: &str| match head {
+        "LReplTime" => object.cell("LastReplicationTime"),
+        "PReplSize(M)" => size(object, "PendingReplicationSize"),
+        "AvgLatency" => object.cell("AverageReplicationLatency"),
+        "AvgReplSize(M)" => size(object, "AverageReplicationSize"),
+        name => object.cell(name),
+    };
+    let rows: Vec<_> =
+        shown.iter().map(|(_, object)| heads.iter().map(|head| cell(object, head)).collect()).collect();
+    let detail = |(view, _): &(&CopyView, Object)| -> String {
+        let name = look.vm_name(view.copy.vm);
         view.health_details.iter().map(|why| format!("{name}: {why}\n")).collect()
     };
     table(&heads, &rows) + &shown.iter().map(detail).collect::<String>()
 }
 
+/// `Get-VMReplicationServer`.
+pub(crate) fn servers(look: &dyn Look, host: HostId) -> String {
+    objects(Class::Server, &[Object::of_host(Class::Server, host, look)])
+}
+
+/// `Get-VMReplicationAuthorizationEntry`: a replica server has the entry of every server.
+pub(crate) fn entries(call: &Call, look: &dyn Look, host: HostId) -> String {
+    if !look.is_replica_server(host) {
+        return String::new();
+    }
+    let entry = Object::of_host(Class::Entry, host, look);
+    let equal = |filter: &str| {
+        call.text(filter).is_none_or(|wanted| wanted.eq_ignore_ascii_case(&entry.cell(filter)))
+    };
+    let shown = ["AllowedPrimaryServer", "ReplicaStorageLocation", "TrustGroup"].into_iter().all(equal);
+    objects(Class::Entry, if shown { std::slice::from_ref(&entry) } else { &[] })
+}
+
+/// What `-Passthru` shows of a copy.
+#[must_use]
+pub fn returned(class: Class, on: CopyId, look: &dyn Look) -> String {
+    let Some(view) = look.copy(on) else { return String::new() };
+    let object = match class {
+        Class::Snapshot => Object::of_checkpoint(&view, view.checkpoints, look),
+        _ => Object::of_copy(class, &view, look),
+    };
+    objects(class, &[object])
+}
+
 /// `Get-VM`, with the replication properties in place of the host's counters, which are not simulated.
 pub(crate) fn machines(call: &Call, look: &dyn Look, copies: &[(CopyId, CopyView)]) -> String {
-    let heads = ["Name", "State", "ReplicationMode", "ReplicationState", "ReplicationHealth"];
     let wanted = |view: &CopyView| match call.value("Id") {
         Some(Value::Guid(guid)) => view.guid == *guid,
         _ => true,
     };
-    let rows: Vec<_> = copies
-        .iter()
-        .filter(|(_, view)| wanted(view))
-        .map(|(id, view)| {
-            vec![
-                look.vm_name(id.vm).to_owned(),
-                view.power.label().to_owned(),
-                view.mode.label().to_owned(),
-                view.state.powershell(view.mode).to_owned(),
-                view.health.label().to_owned(),
-            ]
-        })
-        .collect();
-    table(&heads, &rows)
-}
-
-/// The PowerShell type of a recovery point and the name that the module gives it.
-const fn point_names(kind: ReplicationType) -> (&'static str, &'static str) {
-    match kind {
-        ReplicationType::None | ReplicationType::Regular => ("Replica", "Standard Replica"),
-        ReplicationType::ApplicationConsistent => ("AppConsistentReplica", "Application-consistent Replica"),
-        ReplicationType::Planned => ("SyncedReplica", "Synced Replica"),
-    }
+    let shown = copies.iter().filter(|(_, view)| wanted(view));
+    let shown: Vec<_> = shown.map(|(_, view)| Object::of_copy(Class::Machine, view, look)).collect();
+    objects(Class::Machine, &shown)
 }
 
 /// `Get-VMSnapshot`: user checkpoints and recovery points, oldest first. `Point` is what `-VMRecoverySnapshot` takes.
 pub(crate) fn snapshots(call: &Call, look: &dyn Look, copies: &[(CopyId, CopyView)]) -> String {
-    let heads = ["VMName", "SnapshotType", "CreationTime", "Point", "Id", "Name"];
     let id = match call.value("Id") {
-        Some(Value::Guid(guid)) => Some(*guid),
+        Some(Value::Guid(guid)) => Some(guid.to_string()),
         _ => None,
     };
-    let wanted = |kind: &str| call.text("SnapshotType").is_none_or(|ty| ty == kind);
-    let mut rows = Vec::new();
-    for (copy, view) in copies {
-        let name = look.vm_name(copy.vm);
-        if wanted("Standard") && id.is_none() {
-            let row = |n: u32| {
-                let text = |t: &str| t.to_owned();
-                vec![
-                    text(name),
-                    text("Standard"),
-                    text(""),
-                    text(""),
-                    text(""),
-                    format!("{name} - checkpoint {n}"),
-                ]
-            };
-            rows.extend((1..=view.checkpoints).map(row));
-        }
-        rows.extend(
-            points(look, *copy)
-                .into_iter()
-                .filter(|(kind, guid, _)| wanted(kind) && id.is_none_or(|wanted| wanted == *guid))
-                .map(|(_, _, row)| row),
-        );
-    }
-    table(&heads, &rows)
-}
-
-/// The rows of a copy's recovery points, each with its type and GUID.
-fn points(look: &dyn Look, copy: CopyId) -> Vec<(&'static str, Uuid, Vec<String>)> {
-    let (host, vm) = (look.host_name(copy.host), look.vm_name(copy.vm));
-    let points = look.points(copy);
-    let kept = points.len();
-    let row = |(i, point): (usize, hvrsim_sim::look::PointView)| {
-        let (kind, label) = point_names(point.kind);
-        let taken = look.calendar().show(point.taken);
-        let name = format!("{vm} - {label} - ({})", taken.replace(' ', " - "));
-        let cells = vec![
-            vm.to_owned(),
-            kind.to_owned(),
-            taken,
-            format!("{host}/{vm}@-{}", kept - i),
-            point.guid.to_string(),
-            name,
-        ];
-        (kind, point.guid, cells)
+    let wanted = |object: &Object| {
+        let ty = call.text("SnapshotType").is_none_or(|ty| ty == object.cell("SnapshotType"));
+        ty && id.as_ref().is_none_or(|id| *id == object.cell("Id"))
     };
-    points.into_iter().enumerate().map(row).collect()
+    let mut shown = Vec::new();
+    for (copy, view) in copies {
+        shown.extend((1..=view.checkpoints).map(|n| Object::of_checkpoint(view, n, look)));
+        shown.extend(look.points(*copy).iter().map(|point| Object::of_point(view, point, look)));
+    }
+    shown.retain(wanted);
+    objects(Class::Snapshot, &shown)
 }

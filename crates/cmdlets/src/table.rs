@@ -3,9 +3,12 @@
 //! (Hyper-V module reference, Windows Server 2025; about_CommonParameters).
 
 mod data;
+mod enumerations;
 mod module;
 
+use crate::object::Class;
 pub use data::CMDLETS;
+pub use enumerations::{ENUMERATIONS, Enumeration, EnumerationValue};
 pub use module::OTHERS;
 pub(crate) use module::is_real;
 
@@ -24,8 +27,14 @@ pub enum Type {
     Boolean,
     /// A switch: it takes no value unless a colon says so.
     Switch,
-    /// An enumeration's value, by name: its .NET type and the names.
-    Choice(&'static str, &'static [&'static str]),
+    /// Objects that a text may name: their .NET type.
+    Named(&'static str),
+    /// `System.UInt64`, a size in bytes, with KB, MB, GB or TB behind it.
+    Size,
+    /// `System.TimeSpan`, one of so many hours: days, hours, minutes and seconds.
+    Hours(&'static [i64]),
+    /// An enumeration's value, by name or number: its .NET type and the names.
+    Choice(&'static Enumeration),
     /// `System.DateTime`, local to the scenario.
     DateTime,
     /// `System.TimeSpan` within a day.
@@ -73,6 +82,8 @@ pub struct Parameter {
     pub ty: Type,
     /// The sets that have it. Empty: every set, optional, by name only.
     pub places: &'static [Place],
+    /// Whether it is bound by value from the pipeline.
+    pub piped: bool,
     /// What it does.
     pub support: Support,
 }
@@ -113,6 +124,11 @@ pub(crate) enum Verb {
     Checkpoint,
     GetSnapshot,
     RemoveSnapshot,
+    TestConnection,
+    GetServer,
+    GetEntry,
+    /// The model lacks what it acts on.
+    Lacking,
 }
 
 /// A cmdlet.
@@ -128,6 +144,10 @@ pub struct Cmdlet {
     groups: &'static [&'static [Parameter]],
     /// What PowerShell waits for.
     pub waits: Waits,
+    /// What it returns: at once if it only reads, with `-Passthru` if it changes something.
+    pub returns: Option<Class>,
+    /// What the model has not got, if the cmdlet cannot be carried out.
+    pub lacks: Option<&'static str>,
     pub(crate) verb: Verb,
 }
 
@@ -142,10 +162,12 @@ impl Type {
             Self::Boolean => "System.Boolean",
             Self::Switch => "System.Management.Automation.SwitchParameter",
             Self::DateTime => "System.DateTime",
-            Self::TimeOfDay => "System.TimeSpan",
+            Self::Size => "System.UInt64",
+            Self::TimeOfDay | Self::Hours(_) => "System.TimeSpan",
             Self::Guid => "System.Guid",
             Self::Point => "Microsoft.HyperV.PowerShell.VMSnapshot",
-            Self::Choice(name, _) | Self::Object(name, _) => name,
+            Self::Choice(enumeration) => enumeration.dotnet,
+            Self::Named(name) | Self::Object(name, _) => name,
         }
     }
 

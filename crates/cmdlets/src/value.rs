@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::error::BindError;
 use crate::parse::Item;
-use crate::table::{Cmdlet, Parameter, Type};
+use crate::table::{Cmdlet, Enumeration, Parameter, Type};
 
 /// A value of a parameter.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -96,7 +96,7 @@ impl PointName {
 
 /// Converts the scalars written for `parameter`.
 pub(crate) fn convert(cmdlet: &Cmdlet, parameter: &Parameter, items: &[Item]) -> Result<Value, BindError> {
-    if parameter.ty == Type::Texts {
+    if matches!(parameter.ty, Type::Texts | Type::Named(_)) {
         return Ok(Value::Texts(items.iter().map(|i| i.text.clone()).collect()));
     }
     let context = Context { cmdlet, parameter };
@@ -115,12 +115,16 @@ impl Context<'_> {
     fn scalar(&self, item: &Item) -> Result<Value, BindError> {
         let text = item.text.as_str();
         match self.parameter.ty {
-            Type::Text | Type::Texts => Ok(Value::Text(text.to_owned())),
+            Type::Text | Type::Texts | Type::Named(_) => Ok(Value::Text(text.to_owned())),
             Type::Boolean => self.boolean(item).map(Value::Boolean),
             Type::Switch => self.boolean(item).map(Value::Switch),
             Type::Integer(low, high) => self.integer(text, low, high),
             Type::OneOf(values) => self.one_of(text, values),
-            Type::Choice(_, names) => self.choice(text, names),
+            Type::Choice(enumeration) => self.choice(text, enumeration),
+            Type::Size => size_bytes(text)
+                .map(Value::Integer)
+                .ok_or_else(|| self.mismatch(text).help("write it as 128GB")),
+            Type::Hours(hours) => self.hours(text, hours),
             Type::DateTime => date_time(text)
                 .map(Value::DateTime)
                 .ok_or_else(|| self.mismatch(text).help("write it as 2026-01-06T22:00")),
@@ -174,25 +178,29 @@ impl Context<'_> {
         text.parse::<i32>().map(i64::from).map_err(|_| self.mismatch(text))
     }
 
-    /// Enumerations are read without regard to case and may be cut short while they stay unique.
-    fn choice(&self, text: &str, names: &'static [&'static str]) -> Result<Value, BindError> {
-        if let Some(name) = names.iter().find(|n| n.eq_ignore_ascii_case(text)) {
-            return Ok(Value::Choice(name));
+    /// Enumerations are read without regard to case, by name of either generation, by number, or cut short.
+    fn choice(&self, text: &str, enumeration: &'static Enumeration) -> Result<Value, BindError> {
+        if let Some(value) = enumeration.value(text) {
+            return Ok(Value::Choice(value.name));
         }
-        let starts = |n: &&&str| n.get(..text.len()).is_some_and(|head| head.eq_ignore_ascii_case(text));
-        let mut cut = names.iter().filter(starts);
-        match (cut.next(), cut.next()) {
-            (Some(name), None) => Ok(Value::Choice(name)),
-            _ => {
-                let mut error = self.mismatch(text);
-                error.message += &format!(
-                    " Unable to match the identifier name {text} to a valid enumerator name. Specify one of the \
-                     following enumerator names and try again: {}",
-                    names.join(", ")
-                );
-                Err(error.near(nearest(text, names.iter().copied())))
-            }
+        let names: Vec<_> = enumeration.names().collect();
+        let mut error = self.mismatch(text);
+        error.message += &format!(
+            " Unable to match the identifier name {text} to a valid enumerator name. Specify one of the following \
+             enumerator names and try again: {}",
+            names.join(", ")
+        );
+        Err(error.near(nearest(text, names)))
+    }
+
+    /// A `TimeSpan` that is one of so many hours.
+    fn hours(&self, text: &str, known: &[i64]) -> Result<Value, BindError> {
+        let seconds = span_s(text).ok_or_else(|| self.mismatch(text).help("write a span as 12:00:00"))?;
+        if seconds % 3600 == 0 && known.contains(&(seconds / 3600)) {
+            return Ok(Value::TimeOfDay(Span::seconds(u64::try_from(seconds).unwrap_or(0))));
         }
+        let known: Vec<_> = known.iter().map(i64::to_string).collect();
+        Err(self.invalid(&format!("A monitoring interval has one of these hours: {}.", known.join(", "))))
     }
 
     fn several(&self, items: &[Item]) -> BindError {
@@ -216,6 +224,33 @@ impl Context<'_> {
         let name = self.parameter.name;
         BindError::new(id, format!("Cannot validate argument on parameter '{name}'. {why}"))
     }
+}
+
+/// Bytes, with a unit of PowerShell's behind them.
+fn size_bytes(text: &str) -> Option<i64> {
+    const UNITS: &[(&str, u32)] = &[("KB", 10), ("MB", 20), ("GB", 30), ("TB", 40)];
+    let upper = text.to_ascii_uppercase();
+    let unit = UNITS.iter().find_map(|(unit, bits)| Some((upper.strip_suffix(unit)?, *bits)));
+    let (number, bits) = unit.unwrap_or((&upper, 0));
+    number.parse::<i64>().ok().filter(|n| *n >= 0)?.checked_mul(1_i64.checked_shl(bits)?)
+}
+
+/// The seconds of `h:mm`, `h:mm:ss` or `d.h:mm:ss`; a number alone is days, as .NET reads it.
+fn span_s(text: &str) -> Option<i64> {
+    let number = |t: &str| t.parse::<i64>().ok().filter(|n| (0..=10_000).contains(n));
+    let (days, clock) = match (text.split_once('.'), text.contains(':')) {
+        (Some((days, clock)), true) => (number(days)?, clock),
+        (None, true) => (0, text),
+        _ => return Some(number(text)? * 86_400),
+    };
+    let parts: Vec<i64> = clock.split(':').map(number).collect::<Option<_>>()?;
+    let (hours, minutes, seconds) = match parts.as_slice() {
+        [h, m] => (*h, *m, 0),
+        [h, m, s] => (*h, *m, *s),
+        _ => return None,
+    };
+    (hours < 24 && minutes < 60 && seconds < 60)
+        .then_some(days * 86_400 + hours * 3600 + minutes * 60 + seconds)
 }
 
 /// ISO 8601, with `T` or a space, seconds and time optional; or the form of an American console.

@@ -14,6 +14,10 @@ fn planned(line: &str, host: Option<&str>, world: &Fake) -> Result<Vec<Action>, 
 
 fn answer(line: &str, host: Option<&str>, world: &Fake) -> String {
     let one = |action: &Action| match action {
+        Action::Return { on, class } => {
+            let text = hvrsim_cmdlets::returned(*class, *on, world);
+            text.lines().map(|l| format!("  < {l}\n")).collect()
+        }
         Action::Show { text } => text.lines().map(|l| format!("  | {l}\n")).collect(),
         Action::Operate { on, operation, waits } => {
             let (host, vm) = (world.host_name(on.host), world.vm_name(on.vm));
@@ -74,6 +78,9 @@ fn operations() {
         "Remove-VMSnapshot web01",
         "Stop-VM web01 -ComputerName localhost",
         "Stop-VM web01,db01 -WhatIf",
+        "Suspend-VMReplication web01 -Passthru",
+        "Start-VM web01,db01 -Passthru",
+        "Enable-VMReplication db01 HV2 80 1 -Passthru -AsJob",
     ];
     insta::assert_snapshot!(transcript(&lines, Some("HV1"), &Fake::new()));
 }
@@ -96,6 +103,15 @@ fn shown() {
         "Get-VMSnapshot web01 -ComputerName HV2 -SnapshotType AppConsistentReplica",
         "Get-VMSnapshot web01",
         &by_id,
+        "Get-VMReplication -ReplicationState 1",
+        "Get-VMReplicationServer",
+        "Get-VMReplicationServer -ComputerName HV1,HV2",
+        "Get-VMReplicationAuthorizationEntry -ComputerName HV2",
+        "Get-VMReplicationAuthorizationEntry HV1 -ComputerName HV2",
+        "Test-VMReplicationConnection HV2 80 Kerberos",
+        "Test-VMReplicationConnection HV1 80 Kerberos",
+        "Test-VMReplicationConnection HV2 443 Certificate",
+        "Test-VMReplicationConnection HV2 443 Certificate -ComputerName DR3 -Thumbprint 00",
     ];
     insta::assert_snapshot!(transcript(&lines, Some("HV1"), &world));
 }
@@ -128,7 +144,7 @@ fn a_failover_is_reverted_with_the_machine_off() {
         .into_iter()
         .map(|action| match action {
             Action::Operate { operation, .. } => operation,
-            Action::Show { text } => panic!("{text}"),
+            other => panic!("{other:?}"),
         })
         .collect();
     assert_eq!(asked, [Operation::TurnOffVm, Operation::RevertFailover]);

@@ -109,7 +109,8 @@ impl Object {
         let vm = match &self.key {
             Key::Machine(vm) | Key::Relationship(vm, _) | Key::Settings(vm, _) => *vm,
             Key::Job(job) => look.job(self.host, *job)?.vm,
-            Key::Host | Key::Provider(_) | Key::Pair(_) => return None,
+            Key::Pair(ends) => return ends.0.copy(look),
+            Key::Host | Key::Provider(_) => return None,
         };
         Some(CopyId { host: self.host, vm })
     }

@@ -1,10 +1,13 @@
 //! The rows of the table.
 
-use super::{Cmdlet, Parameter, Place, Support, Type, Verb, Waits};
+mod hosts;
+mod neighbours;
+
+use super::{Class, Cmdlet, Parameter, Place, Support, Type, Verb, Waits, enumerations};
 
 impl Parameter {
     const fn new(name: &'static str, ty: Type) -> Self {
-        Self { name, aliases: &[], ty, places: &[], support: Support::Acts }
+        Self { name, aliases: &[], ty, places: &[], piped: false, support: Support::Acts }
     }
 
     const fn switch(name: &'static str) -> Self {
@@ -13,6 +16,12 @@ impl Parameter {
 
     const fn alias(mut self, aliases: &'static [&'static str]) -> Self {
         self.aliases = aliases;
+        self
+    }
+
+    /// Bound by value from the pipeline.
+    const fn piped(mut self) -> Self {
+        self.piped = true;
         self
     }
 
@@ -61,58 +70,28 @@ const REPLICATION_OBJECT: Type =
     Type::Object("Microsoft.HyperV.PowerShell.VMReplication[]", "name the machine with -VMName");
 const SNAPSHOT_OBJECT: Type =
     Type::Object("Microsoft.HyperV.PowerShell.VMSnapshot[]", "name the machine with -VMName");
+/// The name of a cmdlet's only set.
+const ONLY: &str = "__AllParameterSets";
+/// Cmdlets that take one object only.
+const VM_ONE: Type =
+    Type::Object("Microsoft.HyperV.PowerShell.VirtualMachine", "name the machine with -VMName");
+const SNAPSHOT_ONE: Type =
+    Type::Object("Microsoft.HyperV.PowerShell.VMSnapshot", "name the machine with -VMName");
+const ADAPTER_OBJECT: Type =
+    Type::Object("Microsoft.HyperV.PowerShell.VMNetworkAdapter[]", "name the machine with -VMName");
+const SESSIONS: Type = Type::Named("Microsoft.Management.Infrastructure.CimSession[]");
 const CREDENTIAL: Type = Type::Object(
     "System.Management.Automation.PSCredential[]",
     "leave it out: every caller is an administrator here",
 );
 
-/// Values of `VMReplicationState` that PowerShell accepts.
-const STATES: &[&str] = &[
-    "Disabled",
-    "ReadyForInitialReplication",
-    "InitialReplicationInProgress",
-    "WaitingForInitialReplication",
-    "Replicating",
-    "PreparedForFailover",
-    "FailedOverWaitingCompletion",
-    "FailedOver",
-    "Suspended",
-    "Error",
-    "WaitingForStartResynchronize",
-    "Resynchronizing",
-    "ResynchronizeSuspended",
-    "RecoveryInProgress",
-    "FailbackInProgress",
-    "FailbackComplete",
-    "WaitingForUpdateCompletion",
-    "UpdateError",
-    "WaitingForRepurposeCompletion",
-    "PreparedForSyncReplication",
-    "PreparedForGroupReverseReplication",
-    "FiredrillInProgress",
-];
-
-const STATE: Type = Type::Choice("Microsoft.HyperV.PowerShell.VMReplicationState", STATES);
-const HEALTH: Type = Type::Choice(
-    "Microsoft.HyperV.PowerShell.VMReplicationHealthState",
-    &["NotApplicable", "Normal", "Warning", "Critical"],
-);
-const MODE: Type = Type::Choice(
-    "Microsoft.HyperV.PowerShell.VMReplicationMode",
-    &["None", "Primary", "Replica", "TestReplica", "ExtendedReplica"],
-);
-const RELATIONSHIP: Type =
-    Type::Choice("Microsoft.HyperV.PowerShell.VMReplicationRelationshipType", &["Simple", "Extended"]);
-const AUTHENTICATION: Type =
-    Type::Choice("Microsoft.HyperV.PowerShell.ReplicationAuthenticationType", &["Kerberos", "Certificate"]);
-const SNAPSHOT_TYPE: Type = Type::Choice(
-    "Microsoft.HyperV.PowerShell.SnapshotType",
-    &["Standard", "Recovery", "Planned", "Missing", "Replica", "AppConsistentReplica", "SyncedReplica"],
-);
-const ACTION_PREFERENCE: Type = Type::Choice(
-    "System.Management.Automation.ActionPreference",
-    &["SilentlyContinue", "Stop", "Continue", "Inquire", "Ignore", "Suspend"],
-);
+const STATE: Type = Type::Choice(enumerations::STATE);
+const HEALTH: Type = Type::Choice(enumerations::HEALTH);
+const MODE: Type = Type::Choice(enumerations::MODE);
+const RELATIONSHIP: Type = Type::Choice(enumerations::RELATIONSHIP);
+const AUTHENTICATION: Type = Type::Choice(enumerations::AUTHENTICATION);
+const SNAPSHOT_TYPE: Type = Type::Choice(enumerations::SNAPSHOT_TYPE);
+const ACTION_PREFERENCE: Type = Type::Choice(enumerations::ACTION_PREFERENCE);
 
 /// Where a cmdlet acts. The selectors exist in the sets that name machines, never beside objects.
 const REMOTE: &[Parameter] = {
@@ -124,10 +103,18 @@ const REMOTE: &[Parameter] = {
         named("Id"),
         named("Parent"),
         named("Child"),
-        named("ClusterObject"),
+        named("AuthenticationPort"),
+        named("AuthenticationPortMapping"),
+        named("PrimaryServerName"),
+        named("TrustGroup"),
+        named("Size"),
+        named("MinimumSize"),
+        named("NameSingle"),
+        named("NameSingleDestination"),
+        named(ONLY),
     ];
     &[
-        Parameter::new("CimSession", Type::Texts).on(SETS),
+        Parameter::new("CimSession", SESSIONS).on(SETS),
         Parameter::new("ComputerName", Type::Texts).on(SETS),
         Parameter::new("Credential", CREDENTIAL).on(SETS),
     ]
@@ -148,12 +135,12 @@ const COMMON: &[Parameter] = &[
     Parameter::new("PipelineVariable", Type::Text).alias(&["pv"]).no_effect(),
 ];
 
+/// Whatever returns nothing unless it is asked to.
+const PASSTHRU: &[Parameter] = &[Parameter::switch("Passthru")];
+
 /// What every cmdlet that changes something has. Nobody answers a `-Confirm`, so it is taken as answered.
-const CHANGES: &[Parameter] = &[
-    Parameter::switch("Passthru").no_effect(),
-    Parameter::switch("WhatIf").alias(&["wi"]),
-    Parameter::switch("Confirm").alias(&["cf"]).no_effect(),
-];
+const CHANGES: &[Parameter] =
+    &[Parameter::switch("WhatIf").alias(&["wi"]), Parameter::switch("Confirm").alias(&["cf"]).no_effect()];
 
 /// Long operations may run as a job: PowerShell then does not wait.
 const JOB: &[Parameter] = &[Parameter::switch("AsJob")];
@@ -161,15 +148,15 @@ const JOB: &[Parameter] = &[Parameter::switch("AsJob")];
 /// The selectors of cmdlets that call the parameter `-VMName`.
 const BY_VM_NAME: &[Parameter] = &[
     Parameter::new("VMName", Type::Texts).alias(&["Name"]).on(&[must("VMName", 0)]),
-    Parameter::new("VM", VM_OBJECT).on(&[must("VMObject", 0)]),
-    Parameter::new("VMReplication", REPLICATION_OBJECT).on(&[must("VMReplication", 0)]),
+    Parameter::new("VM", VM_OBJECT).piped().on(&[must("VMObject", 0)]),
+    Parameter::new("VMReplication", REPLICATION_OBJECT).piped().on(&[must("VMReplication", 0)]),
 ];
 const THREE_SETS: &[&str] = &["VMName", "VMObject", "VMReplication"];
 
 /// The selectors of cmdlets that call the parameter `-Name`.
 const BY_NAME: &[Parameter] = &[
     Parameter::new("Name", Type::Texts).alias(&["VMName"]).on(&[must("Name", 0)]),
-    Parameter::new("VM", VM_OBJECT).on(&[must("VMObject", 0)]),
+    Parameter::new("VM", VM_OBJECT).piped().on(&[must("VMObject", 0)]),
 ];
 const NAME_SETS: &[&str] = &["Name", "VMObject"];
 
@@ -216,7 +203,7 @@ const ENABLE: &[Parameter] = &[
     Parameter::new("VMName", Type::Texts)
         .alias(&["Name"])
         .on(&[must("VMName", 0), must("VMName_AsReplica", 0)]),
-    Parameter::new("VM", VM_OBJECT).on(&[must("VMObject", 0), must("VMObject_AsReplica", 0)]),
+    Parameter::new("VM", VM_OBJECT).piped().on(&[must("VMObject", 0), must("VMObject_AsReplica", 0)]),
     Parameter::new("ReplicaServerName", Type::Text)
         .alias(&["ReplicaServer"])
         .on(&[must("VMName", 1), must("VMObject", 1)]),
@@ -286,7 +273,7 @@ const START_INITIAL: &[Parameter] = &[
 /// `Get-` and `Measure-VMReplication`: the machine is optional, filters take its place.
 const READ: &[Parameter] = &[
     Parameter::new("VMName", Type::Texts).alias(&["Name"]).on(&[at("VMName", 0)]),
-    Parameter::new("VM", VM_OBJECT).on(&[must("VMObject", 0)]),
+    Parameter::new("VM", VM_OBJECT).piped().on(&[must("VMObject", 0)]),
     Parameter::new("ReplicaServerName", Type::Text).alias(&["ReplicaServer"]).on(&[named("VMName")]),
     Parameter::new("PrimaryServerName", Type::Text).alias(&["PrimaryServer"]).on(&[named("VMName")]),
     Parameter::new("ReplicationState", STATE).alias(&["State"]).on(&[named("VMName")]),
@@ -297,8 +284,9 @@ const READ: &[Parameter] = &[
 
 const START_FAILOVER: &[Parameter] = &[
     Parameter::new("VMName", Type::Texts).alias(&["Name"]).on(&[must("VMName", 0), must("VMName_Test", 0)]),
-    Parameter::new("VM", VM_OBJECT).on(&[must("VMObject", 0), must("VMObject_Test", 0)]),
+    Parameter::new("VM", VM_OBJECT).piped().on(&[must("VMObject", 0), must("VMObject_Test", 0)]),
     Parameter::new("VMRecoverySnapshot", Type::Point)
+        .piped()
         .alias(&["VMRecoveryCheckpoint"])
         .on(&[must("VMSnapshot", 0), must("VMSnapshot_Test", 0)]),
     Parameter::switch("Prepare").on(&[named("VMName"), named("VMObject")]),
@@ -316,6 +304,7 @@ const GET_VM: &[Parameter] = &[
         "ClusterObject",
         Type::Object("System.Management.Automation.PSObject", "name the machine"),
     )
+    .piped()
     .on(&[must("ClusterObject", 0)]),
 ];
 
@@ -324,8 +313,11 @@ const STOP_VM: &[Parameter] =
 
 const SAVED_STATE: &[Parameter] = &[
     Parameter::new("VMName", Type::Texts).alias(&["Name"]).on(&[must("VMName", 0)]),
-    Parameter::new("VM", VM_OBJECT).on(&[must("VMObject", 0)]),
-    Parameter::new("VMSnapshot", SNAPSHOT_OBJECT).alias(&["VMCheckpoint"]).on(&[must("VMSnapshot", 0)]),
+    Parameter::new("VM", VM_OBJECT).piped().on(&[must("VMObject", 0)]),
+    Parameter::new("VMSnapshot", SNAPSHOT_OBJECT)
+        .piped()
+        .alias(&["VMCheckpoint"])
+        .on(&[must("VMSnapshot", 0)]),
 ];
 
 const CHECKPOINT: &[Parameter] = &[Parameter::new("SnapshotName", Type::Text)
@@ -337,21 +329,24 @@ const GET_SNAPSHOT: &[Parameter] = {
     const LISTS: &[Place] = &[named("VMName"), named("VMObject"), named("Parent"), named("Child")];
     &[
         Parameter::new("VMName", Type::Texts).on(&[must("VMName", 0)]),
-        Parameter::new("VM", VM_OBJECT).on(&[must("VMObject", 0)]),
+        Parameter::new("VM", VM_OBJECT).piped().on(&[must("VMObject", 0)]),
         Parameter::new("Id", Type::Guid).on(&[at("Id", 0)]),
         Parameter::new("Name", Type::Text)
             .on(&[at("VMName", 1), at("VMObject", 1), named("Parent"), named("Child")])
             .later(),
         Parameter::new("SnapshotType", SNAPSHOT_TYPE).alias(&["CheckpointType"]).on(LISTS),
-        Parameter::new("ParentOf", VM_OBJECT).on(&[needed("Parent")]),
-        Parameter::new("ChildOf", SNAPSHOT_OBJECT).on(&[needed("Child")]),
+        Parameter::new("ParentOf", VM_OBJECT).piped().on(&[needed("Parent")]),
+        Parameter::new("ChildOf", SNAPSHOT_OBJECT).piped().on(&[needed("Child")]),
     ]
 };
 
 const REMOVE_SNAPSHOT: &[Parameter] = &[
     Parameter::new("VMName", Type::Texts).on(&[must("VMName", 0)]),
-    Parameter::new("VM", VM_OBJECT).on(&[must("VMObject", 0)]),
-    Parameter::new("VMSnapshot", SNAPSHOT_OBJECT).alias(&["VMCheckpoint"]).on(&[must("VMSnapshot", 0)]),
+    Parameter::new("VM", VM_OBJECT).piped().on(&[must("VMObject", 0)]),
+    Parameter::new("VMSnapshot", SNAPSHOT_OBJECT)
+        .piped()
+        .alias(&["VMCheckpoint"])
+        .on(&[must("VMSnapshot", 0)]),
     Parameter::new("Name", Type::Texts).on(&[at("VMName", 1), at("VMObject", 1)]).later(),
     Parameter::switch("IncludeAllChildSnapshots").alias(&["IncludeAllChildCheckpoints"]).no_effect(),
 ];
@@ -362,7 +357,7 @@ const fn row(
     sets: &'static [&'static str],
     groups: &'static [&'static [Parameter]],
 ) -> Cmdlet {
-    Cmdlet { name, aliases: &[], sets, groups, waits: Waits::Always, verb }
+    Cmdlet { name, aliases: &[], sets, groups, waits: Waits::Always, returns: None, lacks: None, verb }
 }
 
 impl Cmdlet {
@@ -375,9 +370,20 @@ impl Cmdlet {
         self.aliases = aliases;
         self
     }
+
+    const fn returns(mut self, class: Class) -> Self {
+        self.returns = Some(class);
+        self
+    }
+
+    /// What the model has not got: the cmdlet is bound and then refused with this reason.
+    const fn lacks(mut self, what: &'static str) -> Self {
+        self.lacks = Some(what);
+        self
+    }
 }
 
-/// Every cmdlet that is simulated.
+/// Every cmdlet that replication uses.
 pub const CMDLETS: &[Cmdlet] = {
     use Verb as V;
     &[
@@ -385,107 +391,154 @@ pub const CMDLETS: &[Cmdlet] = {
             "Enable-VMReplication",
             V::EnableReplication,
             &["VMName", "VMName_AsReplica", "VMObject", "VMObject_AsReplica"],
-            &[ENABLE, ENABLE_SETTINGS, REMOTE, JOB, CHANGES, COMMON],
-        ),
+            &[ENABLE, ENABLE_SETTINGS, REMOTE, JOB, PASSTHRU, CHANGES, COMMON],
+        )
+        .returns(Class::Replication),
         row(
             "Remove-VMReplication",
             V::RemoveReplication,
             THREE_SETS,
-            &[BY_VM_NAME, RELATIONSHIP_BY_NAME, REMOTE, CHANGES, COMMON],
-        ),
+            &[BY_VM_NAME, RELATIONSHIP_BY_NAME, REMOTE, PASSTHRU, CHANGES, COMMON],
+        )
+        .returns(Class::Replication),
         row(
             "Set-VMReplication",
             V::SetReplication,
             THREE_SETS,
-            &[BY_VM_NAME, SET, SET_SETTINGS, REMOTE, JOB, CHANGES, COMMON],
-        ),
+            &[BY_VM_NAME, SET, SET_SETTINGS, REMOTE, JOB, PASSTHRU, CHANGES, COMMON],
+        )
+        .returns(Class::Replication),
         row(
             "Suspend-VMReplication",
             V::SuspendReplication,
             THREE_SETS,
-            &[BY_VM_NAME, RELATIONSHIP_BY_NAME, REMOTE, CHANGES, COMMON],
-        ),
+            &[BY_VM_NAME, RELATIONSHIP_BY_NAME, REMOTE, PASSTHRU, CHANGES, COMMON],
+        )
+        .returns(Class::Replication),
         row(
             "Resume-VMReplication",
             V::ResumeReplication,
             THREE_SETS,
-            &[BY_VM_NAME, RESUME, RELATIONSHIP_BY_BOTH, REMOTE, JOB, CHANGES, COMMON],
+            &[BY_VM_NAME, RESUME, RELATIONSHIP_BY_BOTH, REMOTE, JOB, PASSTHRU, CHANGES, COMMON],
         )
+        .returns(Class::Replication)
         .waits(Waits::Unless("Resynchronize")),
         row(
             "Stop-VMReplication",
             V::StopReplication,
             THREE_SETS,
-            &[BY_VM_NAME, RELATIONSHIP_BY_BOTH, REMOTE, CHANGES, COMMON],
-        ),
+            &[BY_VM_NAME, RELATIONSHIP_BY_BOTH, REMOTE, PASSTHRU, CHANGES, COMMON],
+        )
+        .returns(Class::Replication),
         row(
             "Get-VMReplication",
             V::GetReplication,
             &["VMName", "VMObject"],
             &[READ, RELATIONSHIP_BY_BOTH, REMOTE, COMMON],
-        ),
+        )
+        .returns(Class::Replication),
         row(
             "Measure-VMReplication",
             V::MeasureReplication,
             &["VMName", "VMObject"],
             &[READ, RELATIONSHIP_BY_BOTH, REMOTE, COMMON],
-        ),
+        )
+        .returns(Class::Health),
         row(
             "Reset-VMReplicationStatistics",
             V::ResetStatistics,
             THREE_SETS,
-            &[BY_VM_NAME, RELATIONSHIP_BY_NAME, REMOTE, CHANGES, COMMON],
-        ),
+            &[BY_VM_NAME, RELATIONSHIP_BY_NAME, REMOTE, PASSTHRU, CHANGES, COMMON],
+        )
+        .returns(Class::Replication),
         row(
             "Start-VMInitialReplication",
             V::StartInitial,
             THREE_SETS,
-            &[BY_VM_NAME, START_INITIAL, REMOTE, JOB, CHANGES, COMMON],
+            &[BY_VM_NAME, START_INITIAL, REMOTE, JOB, PASSTHRU, CHANGES, COMMON],
         )
+        .returns(Class::Machine)
         .waits(Waits::Never),
-        row("Stop-VMInitialReplication", V::StopInitial, THREE_SETS, &[BY_VM_NAME, REMOTE, CHANGES, COMMON]),
+        row(
+            "Stop-VMInitialReplication",
+            V::StopInitial,
+            THREE_SETS,
+            &[BY_VM_NAME, REMOTE, PASSTHRU, CHANGES, COMMON],
+        )
+        .returns(Class::Machine),
         row(
             "Start-VMFailover",
             V::StartFailover,
             &["VMName", "VMObject", "VMName_Test", "VMObject_Test", "VMSnapshot", "VMSnapshot_Test"],
-            &[START_FAILOVER, REMOTE, JOB, CHANGES, COMMON],
-        ),
+            &[START_FAILOVER, REMOTE, JOB, PASSTHRU, CHANGES, COMMON],
+        )
+        .returns(Class::Machine),
         row(
             "Stop-VMFailover",
             V::StopFailover,
             &["VMName", "VMObject"],
-            &[BY_VM_NAME, REMOTE, JOB, CHANGES, COMMON],
-        ),
+            &[BY_VM_NAME, REMOTE, JOB, PASSTHRU, CHANGES, COMMON],
+        )
+        .returns(Class::Machine),
         row(
             "Complete-VMFailover",
             V::CompleteFailover,
             &["VMName", "VMObject"],
-            &[BY_VM_NAME, REMOTE, CHANGES, COMMON],
-        ),
-        row("Get-VM", V::GetVm, &["Name", "Id", "ClusterObject"], &[GET_VM, REMOTE, COMMON]),
-        row("Start-VM", V::StartVm, NAME_SETS, &[BY_NAME, REMOTE, JOB, CHANGES, COMMON]),
-        row("Stop-VM", V::StopVm, NAME_SETS, &[BY_NAME, STOP_VM, REMOTE, JOB, CHANGES, COMMON]),
-        row("Save-VM", V::SaveVm, NAME_SETS, &[BY_NAME, REMOTE, JOB, CHANGES, COMMON]),
+            &[BY_VM_NAME, REMOTE, PASSTHRU, CHANGES, COMMON],
+        )
+        .returns(Class::Machine),
+        row("Get-VM", V::GetVm, &["Name", "Id", "ClusterObject"], &[GET_VM, REMOTE, COMMON])
+            .returns(Class::Machine),
+        row("Start-VM", V::StartVm, NAME_SETS, &[BY_NAME, REMOTE, JOB, PASSTHRU, CHANGES, COMMON])
+            .returns(Class::Machine),
+        row("Stop-VM", V::StopVm, NAME_SETS, &[BY_NAME, STOP_VM, REMOTE, JOB, PASSTHRU, CHANGES, COMMON])
+            .returns(Class::Machine),
+        row("Save-VM", V::SaveVm, NAME_SETS, &[BY_NAME, REMOTE, JOB, PASSTHRU, CHANGES, COMMON])
+            .returns(Class::Machine),
         row(
             "Remove-VMSavedState",
             V::RemoveSavedState,
             &["VMName", "VMObject", "VMSnapshot"],
-            &[SAVED_STATE, REMOTE, CHANGES, COMMON],
-        ),
-        row("Checkpoint-VM", V::Checkpoint, NAME_SETS, &[BY_NAME, CHECKPOINT, REMOTE, JOB, CHANGES, COMMON]),
+            &[SAVED_STATE, REMOTE, PASSTHRU, CHANGES, COMMON],
+        )
+        .returns(Class::Machine),
+        row(
+            "Checkpoint-VM",
+            V::Checkpoint,
+            NAME_SETS,
+            &[BY_NAME, CHECKPOINT, REMOTE, JOB, PASSTHRU, CHANGES, COMMON],
+        )
+        .returns(Class::Snapshot),
         row(
             "Get-VMSnapshot",
             V::GetSnapshot,
             &["VMName", "VMObject", "Id", "Parent", "Child"],
             &[GET_SNAPSHOT, REMOTE, COMMON],
         )
+        .returns(Class::Snapshot)
         .alias(&["Get-VMCheckpoint"]),
         row(
             "Remove-VMSnapshot",
             V::RemoveSnapshot,
             &["VMName", "VMObject", "VMSnapshot"],
-            &[REMOVE_SNAPSHOT, REMOTE, JOB, CHANGES, COMMON],
+            &[REMOVE_SNAPSHOT, REMOTE, JOB, PASSTHRU, CHANGES, COMMON],
         )
+        .returns(Class::Snapshot)
         .alias(&["Remove-VMCheckpoint"]),
+        hosts::IMPORT,
+        hosts::TEST_CONNECTION,
+        hosts::GET_SERVER,
+        hosts::SET_SERVER,
+        hosts::NEW_ENTRY,
+        hosts::GET_ENTRY,
+        hosts::SET_ENTRY,
+        hosts::REMOVE_ENTRY,
+        hosts::GET_ADAPTER_FAILOVER,
+        hosts::SET_ADAPTER_FAILOVER,
+        hosts::SET_ADAPTER,
+        neighbours::RESTORE,
+        neighbours::RESIZE,
+        neighbours::MOVE,
+        neighbours::MOVE_STORAGE,
     ]
 };

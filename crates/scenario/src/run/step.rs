@@ -80,9 +80,9 @@ impl<D: DiskStore> Run<'_, D> {
 
     fn line(&mut self, line: &Line, host: Option<&str>) -> Done<Called> {
         let command = line.command_with(|point| self.point_text(point));
-        let planned = bind(&command).and_then(|call| plan(&call, host, &self.sim));
-        let actions = match planned {
-            Ok(actions) => actions,
+        let planned = bind(&command).and_then(|call| Ok((plan(&call, host, &self.sim)?, call)));
+        let (actions, call) = match planned {
+            Ok(planned) => planned,
             Err(error) => return Ok(Called::not_bound(&error, line)),
         };
         let mut called = Called { refused: None, code: ReturnCode::COMPLETED, job: None };
@@ -91,9 +91,14 @@ impl<D: DiskStore> Run<'_, D> {
                 hvrsim_cmdlets::Action::Show { text } => {
                     self.sim.say(&format!("> {}\n{}", line.text.value.trim(), text.trim_end()));
                 }
+                hvrsim_cmdlets::Action::Return { on, class } => {
+                    let text = hvrsim_cmdlets::returned(class, on, &self.sim);
+                    self.sim.say(&format!("> {}\n{}", line.text.value.trim(), text.trim_end()));
+                }
                 hvrsim_cmdlets::Action::Operate { on, operation, waits } => {
                     called = self.operate(on, &line.text, operation, waits)?;
-                    if called.refused.is_some() {
+                    if let Some(refused) = &mut called.refused {
+                        refused.id = call.error_id(&refused.id);
                         break;
                     }
                 }

@@ -1,0 +1,271 @@
+//! The properties of each class.
+
+use hvrsim_sim::look::CopyView;
+use hvrsim_types::state::{Mode, ReplicationType};
+use hvrsim_types::time::Span;
+
+use super::{Property, PropertyValue, Reading, Scene};
+
+const fn property(name: &'static str, ty: &'static str, reading: Reading) -> Property {
+    Property { name, alias: None, ty, reading }
+}
+
+const fn live(name: &'static str, ty: &'static str, read: fn(&Scene<'_>) -> PropertyValue) -> Property {
+    property(name, ty, Reading::Live(read))
+}
+
+impl Property {
+    const fn alias(mut self, alias: &'static str) -> Self {
+        self.alias = Some(alias);
+        self
+    }
+}
+
+fn text(text: &str) -> PropertyValue {
+    PropertyValue::Text(text.to_owned())
+}
+
+fn integer(number: impl Into<u64>) -> PropertyValue {
+    PropertyValue::Integer(number.into())
+}
+
+/// The servers of the relationship: primary, then replica.
+fn servers(scene: &Scene<'_>) -> (PropertyValue, PropertyValue) {
+    let Some(view) = scene.copy else { return (PropertyValue::Null, PropertyValue::Null) };
+    let here = text(scene.look.host_name(scene.host));
+    let peer = view.peer.map_or_else(|| text(""), |host| text(scene.look.host_name(host)));
+    match view.mode {
+        Mode::None => (text(""), text("")),
+        Mode::Primary => (here, peer),
+        _ => (peer, here),
+    }
+}
+
+fn average(view: &CopyView, total: u64) -> u64 {
+    total.checked_div(u64::from(view.statistics.successes)).unwrap_or(0)
+}
+
+const DATE: &str = "Nullable<DateTime>";
+const VM_ID: Property = live("VMId", "Guid", |s| s.of_copy(|view| text(&view.guid.to_string())));
+const VM_NAME: Property = live("VMName", "String", |s| s.of_copy(|view| text(s.look.vm_name(view.copy.vm))));
+const HOST: Property = live("ComputerName", "String", |s| text(s.look.host_name(s.host)));
+const MODE: Property =
+    live("ReplicationMode", "VMReplicationMode", |s| s.of_copy(|view| text(view.mode.label())));
+const RELATIONSHIP: Property =
+    property("ReplicationRelationshipType", "VMReplicationRelationshipType", Reading::Text("Simple"))
+        .alias("Relationship");
+const STATE: Property = live("ReplicationState", "VMReplicationState", |s| {
+    s.of_copy(|view| text(view.state.powershell(view.mode)))
+});
+const HEALTH_STATE: Property =
+    live("ReplicationHealth", "VMReplicationHealthState", |s| s.of_copy(|view| text(view.health.label())));
+const PRIMARY: Property = live("PrimaryServerName", "String", |s| servers(s).0).alias("PrimaryServer");
+const REPLICA: Property = live("ReplicaServerName", "String", |s| servers(s).1).alias("ReplicaServer");
+const LAST_REPLICATION: Property =
+    live("LastReplicationTime", DATE, |s| s.of_copy(|view| s.moment(view.last_replication)));
+
+pub(super) const REPLICATION: &[Property] = &[
+    VM_ID,
+    VM_NAME,
+    HOST,
+    property("CimSession", "CimSession", Reading::Text("CimSession: .")),
+    property("IsDeleted", "Boolean", Reading::Flag(false)),
+    property("VMSnapshotId", "Guid", Reading::Text("00000000-0000-0000-0000-000000000000")),
+    property("VMSnapshotName", "String", Reading::Text("")),
+    live("Id", "String", |s| {
+        s.of_copy(|view| text(&format!("Microsoft:{}\\HVR\\0", view.guid.to_string().to_uppercase())))
+    }),
+    MODE.alias("Mode"),
+    RELATIONSHIP,
+    STATE.alias("State"),
+    HEALTH_STATE.alias("Health"),
+    PRIMARY,
+    REPLICA,
+    live("CurrentReplicaServerName", "String", |s| servers(s).1),
+    property("AllowedPrimaryServer", "String", Reading::Null),
+    property("TestVirtualMachine", "VirtualMachine", Reading::Null),
+    property("ReplicaServerPort", "Int32", Reading::Number(80)).alias("ReplicaPort"),
+    property("AuthenticationType", "ReplicationAuthenticationType", Reading::Text("Kerberos"))
+        .alias("AuthType"),
+    property("CertificateThumbprint", "String", Reading::Null),
+    live("CompressionEnabled", "Boolean", |s| {
+        s.of_copy(|view| PropertyValue::Boolean(view.settings.compression))
+    }),
+    property("BypassProxyServer", "Boolean", Reading::Flag(false)),
+    live("ReplicationFrequencySec", "Int32", |s| {
+        s.of_copy(|view| integer(view.settings.frequency.interval_s()))
+    })
+    .alias("FrequencySec"),
+    live("RecoveryHistory", "Int32", |s| s.of_copy(|view| integer(view.settings.recovery_history))),
+    property("VSSSnapshotFrequencyHour", "Int32", Reading::Number(0)),
+    property("VSSSnapshotReplicationEnabled", "Boolean", Reading::Flag(false)),
+    property("EnableWriteOrderPreservationAcrossDisks", "Boolean", Reading::Flag(true)),
+    property("ReplicateHostKvpItems", "Boolean", Reading::Flag(true)),
+    live("AutoResynchronizeEnabled", "Boolean", |s| {
+        s.of_copy(|view| PropertyValue::Boolean(view.settings.auto_resync))
+    }),
+    live("AutoResynchronizeIntervalStart", "TimeSpan", |s| {
+        s.of_copy(|view| PropertyValue::Span(view.settings.auto_resync_start))
+    }),
+    live("AutoResynchronizeIntervalEnd", "TimeSpan", |s| {
+        s.of_copy(|view| PropertyValue::Span(view.settings.auto_resync_end))
+    }),
+    property("ReplicatedDisks", "HardDiskDrive[]", Reading::Null),
+    property("ExcludedDisks", "HardDiskDrive[]", Reading::Empty),
+    LAST_REPLICATION,
+    live("LastAppliedLogTime", DATE, |s| s.of_copy(|view| s.moment(view.last_apply))),
+    property("InitialReplicationStartTime", DATE, Reading::Null),
+    property("ResynchronizeStartTime", DATE, Reading::Null),
+];
+
+/// The length of a monitoring interval, its default.
+const MONITORING_INTERVAL: Span = Span::minutes(12 * 60);
+
+fn jobs(scene: &Scene<'_>) -> PropertyValue {
+    scene.of_copy(|view| {
+        let running = scene.look.jobs(view.copy).into_iter().filter(|job| !job.state.ended());
+        PropertyValue::List(running.map(|job| text(job.kind.label())).collect())
+    })
+}
+
+pub(super) const HEALTH: &[Property] = &[
+    VM_ID,
+    VM_NAME,
+    PRIMARY,
+    REPLICA,
+    STATE.alias("State"),
+    HEALTH_STATE.alias("Health"),
+    MODE.alias("Mode"),
+    RELATIONSHIP,
+    LAST_REPLICATION,
+    live("MonitoringStartTime", DATE, |s| s.of_copy(|view| s.moment(Some(view.statistics.since)))),
+    live("MonitoringEndTime", DATE, |s| {
+        s.of_copy(|view| s.moment(Some(view.statistics.since + MONITORING_INTERVAL)))
+    }),
+    live("LastReplicationType", "ReplicationType", |s| s.of_copy(|view| text(view.last_type.label()))),
+    live("FailedOverReplicationType", "ReplicationType", |s| {
+        s.of_copy(|view| text(view.failed_over_type.label()))
+    }),
+    property("LastTestFailoverInitiatedTime", DATE, Reading::Null),
+    live("LastVSSSnapshotTime", DATE, |s| {
+        s.of_copy(|view| {
+            let points = s.look.points(view.copy);
+            let last = points.iter().rfind(|p| p.kind == ReplicationType::ApplicationConsistent);
+            s.moment(last.map(|p| p.taken))
+        })
+    }),
+    property("InitialReplicationSize", "UInt64", Reading::Number(0)),
+    live("PendingReplicationSize", "UInt64", |s| s.of_copy(|view| integer(view.statistics.pending_bytes))),
+    live("AverageReplicationSize", "UInt64", |s| {
+        s.of_copy(|view| integer(average(view, view.statistics.size_bytes)))
+    }),
+    live("MaximumReplicationSize", "UInt64", |s| s.of_copy(|view| integer(view.statistics.max_size_bytes))),
+    live("AverageReplicationLatency", "Nullable<TimeSpan>", |s| {
+        s.of_copy(|view| PropertyValue::Span(Span(average(view, view.statistics.latency.0))))
+    }),
+    live("MaximumReplicationLatency", "Nullable<TimeSpan>", |s| {
+        s.of_copy(|view| PropertyValue::Span(view.statistics.max_latency))
+    }),
+    live("ReplicationErrors", "UInt32", |s| s.of_copy(|view| integer(view.statistics.errors))),
+    live("SuccessfulReplicationCount", "UInt32", |s| s.of_copy(|view| integer(view.statistics.successes))),
+    live("MissedReplicationCount", "UInt32", |s| s.of_copy(|view| integer(view.statistics.missed))),
+    live("ReplicationHealthDetails", "String[]", |s| {
+        s.of_copy(|view| PropertyValue::List(view.health_details.iter().map(|why| text(why)).collect()))
+    }),
+    live("CurrentTask", "VMTask[]", jobs),
+];
+
+/// A setting that is on where the host is a replica server.
+fn enabled(scene: &Scene<'_>) -> PropertyValue {
+    PropertyValue::Boolean(scene.look.is_replica_server(scene.host))
+}
+
+pub(super) const SERVER: &[Property] = &[
+    live("ReplicationEnabled", "Boolean", enabled).alias("RepEnabled"),
+    live("AllowedAuthenticationType", "RecoveryAuthenticationType", |s| {
+        text(if s.look.is_replica_server(s.host) { "Kerberos" } else { "None" })
+    })
+    .alias("AuthType"),
+    live("ReplicationAllowedFromAnyServer", "Boolean", enabled),
+    live("DefaultStorageLocation", "String", |s| {
+        text(if s.look.is_replica_server(s.host) { STORAGE } else { "" })
+    }),
+    property("CertificateThumbprint", "String", Reading::Null),
+    property("KerberosAuthenticationPort", "Int32", Reading::Number(80)).alias("KerbAuthPort"),
+    property("CertificateAuthenticationPort", "Int32", Reading::Number(443)).alias("CertAuthPort"),
+    property("KerberosAuthenticationPortMapping", "Hashtable", Reading::Null),
+    property("CertificateAuthenticationPortMapping", "Hashtable", Reading::Null),
+    property("MonitoringInterval", "TimeSpan", Reading::Text("12:00:00")),
+    property("MonitoringStartTime", "TimeSpan", Reading::Text("09:00:00")),
+    live("AuthorizationEntries", "VMReplicationAuthorizationEntry[]", |s| {
+        PropertyValue::List(s.look.is_replica_server(s.host).then(|| text("*")).into_iter().collect())
+    }),
+    property("OperationalStatus", "OperationalStatus[]", Reading::Text("{Ok}")),
+    property("StatusDescriptions", "String[]", Reading::Text("{OK}")),
+];
+
+/// Where the replicas of a server lie, its default.
+const STORAGE: &str = "C:\\ProgramData\\Microsoft\\Windows\\Hyper-V";
+
+pub(super) const ENTRY: &[Property] = &[
+    property("AllowedPrimaryServer", "String", Reading::Text("*")).alias("AllowedPS"),
+    property("ReplicaStorageLocation", "String", Reading::Text(STORAGE)).alias("StorageLoc"),
+    property("TrustGroup", "String", Reading::Text("DEFAULT")),
+];
+
+pub(super) const MACHINE: &[Property] = &[
+    live("Name", "String", |s| s.of_copy(|view| text(s.look.vm_name(view.copy.vm)))).alias("VMName"),
+    live("Id", "Guid", |s| s.of_copy(|view| text(&view.guid.to_string()))).alias("VMId"),
+    HOST,
+    live("State", "VMState", |s| s.of_copy(|view| text(view.power.label()))),
+    MODE,
+    STATE,
+    HEALTH_STATE,
+];
+
+/// The PowerShell type of a recovery point and the name that the module gives it.
+const fn point_names(kind: ReplicationType) -> (&'static str, &'static str) {
+    match kind {
+        ReplicationType::None | ReplicationType::Regular => ("Replica", "Standard Replica"),
+        ReplicationType::ApplicationConsistent => ("AppConsistentReplica", "Application-consistent Replica"),
+        ReplicationType::Planned => ("SyncedReplica", "Synced Replica"),
+    }
+}
+
+/// Without a point it is a user's checkpoint, of which the model keeps the number only.
+fn snapshot_name(scene: &Scene<'_>) -> PropertyValue {
+    scene.of_copy(|view| {
+        let vm = scene.look.vm_name(view.copy.vm);
+        text(&match scene.point {
+            Some(point) => {
+                let taken = scene.look.calendar().show(point.taken).replace(' ', " - ");
+                format!("{vm} - {} - ({taken})", point_names(point.kind).1)
+            }
+            None => format!("{vm} - checkpoint {}", scene.checkpoint),
+        })
+    })
+}
+
+/// `HV2/web01@-2`, as `-VMRecoverySnapshot` takes it.
+fn point_place(scene: &Scene<'_>) -> PropertyValue {
+    let Some((view, point)) = scene.copy.zip(scene.point) else { return PropertyValue::Null };
+    let points = scene.look.points(view.copy);
+    match points.iter().rev().position(|p| p.id == point.id) {
+        Some(back) => {
+            let (host, vm) = (scene.look.host_name(scene.host), scene.look.vm_name(view.copy.vm));
+            text(&format!("{host}/{vm}@-{}", back + 1))
+        }
+        None => PropertyValue::Null,
+    }
+}
+
+pub(super) const SNAPSHOT: &[Property] = &[
+    VM_NAME,
+    live("SnapshotType", "SnapshotType", |s| {
+        text(s.point.map_or("Standard", |point| point_names(point.kind).0))
+    }),
+    live("CreationTime", "DateTime", |s| s.moment(s.point.map(|point| point.taken))),
+    live("Point", "String", point_place),
+    live("Id", "Guid", |s| s.point.map_or(PropertyValue::Null, |point| text(&point.guid.to_string()))),
+    live("Name", "String", snapshot_name),
+];
