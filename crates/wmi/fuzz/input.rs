@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use fake::{Fake, HV1, HV2};
 use hvrsim_types::code::ReturnCode;
-use hvrsim_wmi::table::{METHODS, Role};
+use hvrsim_wmi::table::{CimType, METHODS, Role};
 use hvrsim_wmi::{Planned, Value, call, check, find};
 
 /// A method, by its number in the table or by its name, and parameters as JSON. Every other input is taken as the text
@@ -44,9 +44,8 @@ pub fn methods(input: &[u8]) {
         .into_iter()
         .map(|(name, value)| {
             let ty = method.parameter(&name).map(|p| p.ty);
-            let number = ty.and_then(|ty| ty.bounds()).map(|(low, _)| Value::Integer(low + 1));
-            let other =
-                matches!(ty, Some(hvrsim_wmi::table::CimType::Boolean)).then_some(Value::Boolean(true));
+            let number = ty.and_then(CimType::bounds).map(|(low, _)| Value::Integer(low + 1));
+            let other = matches!(ty, Some(CimType::Boolean)).then_some(Value::Boolean(true));
             (name, number.or(other).unwrap_or(value))
         })
         .collect();
