@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hvrsim_disk::hrl::HrlReader;
-use hvrsim_disk::{ExtentKind, Image};
+use hvrsim_disk::{ExtentKind, Image, Level};
 use hvrsim_types::size::BLOCK;
 use serde::{Deserialize, Serialize};
 
@@ -65,7 +65,7 @@ impl Changes {
     /// # Errors
     /// The image's tables cannot be read.
     pub fn add_child(&mut self, disk: u8, child: &dyn Image) -> Result<(), hvrsim_disk::Error> {
-        for extent in child.extents(0..child.size())? {
+        for extent in child.extents_at(0..child.size(), Level::Format)? {
             if matches!(extent.kind, ExtentKind::Data | ExtentKind::Zero) {
                 self.add(disk, extent.start, extent.len);
             }

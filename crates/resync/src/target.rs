@@ -61,6 +61,9 @@ pub struct Target {
     /// Everything in front of it is in `pieces`, on its way, or done.
     mapped: u64,
     outstanding: BTreeMap<u64, Outstanding>,
+    /// A stretch to be made zero that may go on: a format gives back the space of whole blocks only, which may be
+    /// longer than a piece.
+    zeroing: Range<u64>,
     summary: Summary,
     kept: Progress,
     read_bytes: u64,
@@ -93,6 +96,7 @@ impl Target {
             pieces: VecDeque::new(),
             mapped: 0,
             outstanding: BTreeMap::new(),
+            zeroing: 0..0,
             summary: Summary::default(),
             kept: Progress::default(),
             read_bytes: 0,
@@ -196,6 +200,7 @@ impl Target {
         if !done {
             return Ok(None);
         }
+        self.zero_pending(disk)?;
         disk.finish(self.summary.written_bytes + self.summary.zeroed_bytes > 0)?;
         self.finished = true;
         Ok(Some(Frame::Finished { summary: self.summary }))
@@ -407,15 +412,28 @@ impl Target {
         Ok(runs::subtract(&disk.filled(piece)?, &comes))
     }
 
-    /// Makes a range zero, unless it holds nothing but zeros. The whole range: a format gives back whole blocks only.
+    /// Makes a range zero, unless it holds nothing but zeros.
     fn zero_filled<B: BlocksMut>(&mut self, disk: &mut B, range: Range<u64>) -> Result<(), B::Error> {
         self.read_bytes += len(&range);
         let filled = runs::total(&disk.filled(range.clone())?);
-        if filled > 0 {
-            disk.zero(range)?;
-            self.summary.zeroed_bytes += filled * CELL;
+        if filled == 0 {
+            return Ok(());
         }
+        self.summary.zeroed_bytes += filled * CELL;
+        if self.zeroing.end != range.start {
+            self.zero_pending(disk)?;
+            self.zeroing.start = range.start;
+        }
+        self.zeroing.end = range.end;
         Ok(())
+    }
+
+    /// Makes zero what was to be made so.
+    fn zero_pending<B: BlocksMut>(&mut self, disk: &mut B) -> Result<(), B::Error> {
+        match std::mem::replace(&mut self.zeroing, 0..0) {
+            none if none.is_empty() => Ok(()),
+            range => disk.zero(range),
+        }
     }
 
     fn progress(&self) -> Progress {
@@ -423,6 +441,7 @@ impl Target {
     }
 
     fn keep<B: BlocksMut>(&mut self, disk: &mut B) -> Result<(), B::Error> {
+        self.zero_pending(disk)?;
         let now = self.progress();
         disk.keep(&now)?;
         self.kept = now;

@@ -2,13 +2,15 @@
 
 use hvrsim_replica::copy::Phase;
 use hvrsim_replica::exchange::{Effect, Envelope, Input, Log, Output, Request, Scope, SessionSpec};
+use hvrsim_resync::history::{self, History, Step};
+use hvrsim_resync::{Candidates, Changes, Generation};
 use hvrsim_types::id::{CopyId, HostId, PointId, SessionId, VmId};
 use hvrsim_types::state::Power;
 use hvrsim_types::time::Span;
 
 use crate::link::FlowId;
 use crate::sim::{Sim, new_machine};
-use crate::store::{Candidates, DiskSpec, DiskStore, Initial, ResyncCounts, ResyncSpec, StoreResult, View};
+use crate::store::{BlockSet, DiskSpec, DiskStore, Initial, ResyncCounts, ResyncSpec, StoreResult, View};
 use crate::trace::{Finding, What};
 use crate::world::{
     CONNECT_TIMEOUT, DiskWork, Event, Flow, LinkId, Load, MESSAGE_BYTES, Message, PointInfo, Session,
@@ -419,20 +421,26 @@ impl<D: DiskStore> Sim<D> {
 
     fn candidates(&self, source: CopyId, target: CopyId, spec: SessionSpec) -> Candidates {
         match (spec.scope, spec.view) {
-            (Scope::Since(point), _) => Candidates::Tracked(self.store.point_changes(source, point)),
-            (Scope::Diverged, Some(point)) => {
-                let unsent = self.world.machine(target).and_then(|m| m.unsent.clone());
-                match unsent {
-                    Some(mut blocks) => {
-                        blocks.extend(self.store.log_blocks(source));
-                        blocks.extend(self.store.point_changes(source, point));
-                        Candidates::Tracked(blocks)
-                    }
-                    None => Candidates::Everything,
-                }
-            }
+            (Scope::Since(point), _) => Candidates::tracked(&self.store.point_changes(source, point)),
+            (Scope::Diverged, Some(point)) => self.way_back(source, target, point),
             _ => Candidates::Everything,
         }
+    }
+
+    /// The way from a former primary's content back to where the sides parted, over what the new one wrote since, to
+    /// the recovery point.
+    fn way_back(&self, source: CopyId, target: CopyId, point: PointId) -> Candidates {
+        let [parted, there, here, chosen] = [1, 2, 3, 4].map(|name| Generation([name; 16]));
+        let known = |blocks: BlockSet| Some(blocks.into_iter().collect::<Changes>());
+        let step = |from, to, term, blocks| Step { from, to, term, blocks };
+        let unsent = self.world.machine(target).and_then(|m| m.unsent.clone());
+        let old =
+            History { now: there, term: 1, steps: vec![step(parted, there, 1, unsent.and_then(known))] };
+        // What a point's undo logs hold leads from the present to the point.
+        let since = step(parted, here, 2, known(self.store.log_blocks(source)));
+        let undo = step(here, chosen, 2, known(self.store.point_changes(source, point)));
+        let new = History { now: here, term: 2, steps: vec![since, undo] };
+        history::candidates(&new, chosen, &old).expect("a failover gave the source a later term")
     }
 
     fn run_session(&mut self, id: SessionId) -> Follows {

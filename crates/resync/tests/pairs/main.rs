@@ -7,6 +7,7 @@
     reason = "a test fails by panicking, its numbers are small, and threads are what is tested"
 )]
 
+mod changes;
 mod corpus;
 mod direct;
 mod power;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use hvrsim_disk::file::FileSystem;
-use hvrsim_disk::{Image, OpenOptions, open_in};
+use hvrsim_disk::{CreateOptions, Image, OpenOptions, Seed, create_in, open_in};
 use hvrsim_resync::checkpoint::Checkpoint;
 use hvrsim_resync::direct::Summary;
 use hvrsim_resync::wire::{Answer, Content, End, Error, Frame, LONGEST_FRAME, SourceEnd, TargetEnd};
@@ -116,8 +116,9 @@ proptest! {
     }
 
     #[test]
-    fn a_cut_and_a_crash_are_gone_on_from(
-        kinds in (kind(), kind()), a in writes(), b in writes(), frames in 1..60usize, cut in 0..120u64, seed: u64,
+    fn cuts_and_crashes_are_gone_on_from(
+        kinds in (kind(), kind()), a in writes(), b in writes(),
+        crashes in proptest::collection::vec((1..60usize, 0..120u64, any::<u64>()), 1..4),
     ) {
         let fs = PowerFs::new();
         make(&*fs, "/a", kinds.0, &a);
@@ -126,13 +127,40 @@ proptest! {
         let want = content(&*fs, "/a");
         let needed = oracle(&want, &content(&*fs, "/b"), |_| true).sent_bytes;
         let mut wire = Wire::default();
-        fs.fail_after(cut);
-        let _ = attempt(&fs, PIECE, frames, &mut wire);
-        fs.crash(seed);
-        wire.frames = 0;
+        for (frames, cut, seed) in &crashes {
+            wire.frames = 0;
+            fs.fail_after(*cut);
+            let _ = attempt(&fs, PIECE, *frames, &mut wire);
+            fs.crash(*seed);
+        }
         prop_assert!(attempt(&fs, PIECE, usize::MAX, &mut wire).unwrap().is_some());
         prop_assert!(content(&*fs, "/b") == want);
-        prop_assert!(wire.sent <= needed + INTERVAL, "{} of {needed}", wire.sent);
+        prop_assert!(fs.open(Path::new("/b.sync"), false).is_err(), "the checkpoint is put away");
+        let again = INTERVAL * crashes.len() as u64;
+        prop_assert!(wire.sent <= needed + again, "{} of {needed}", wire.sent);
+    }
+
+    /// Frames that are lost, come twice, late or cut short: the end is refused or never comes, or it is the right one.
+    #[test]
+    fn a_wire_that_plays_tricks_gives_no_wrong_data(
+        a in writes(), b in writes(), tricks in proptest::collection::vec((0..60usize, trick()), 1..5),
+    ) {
+        let fs = PowerFs::new();
+        make(&*fs, "/a", Kind::Raw, &a);
+        make(&*fs, "/b", Kind::Vhdx, &b);
+        let source = open_in(&*fs, Path::new("/a"), &OpenOptions::read_only()).unwrap();
+        let mut image = open_in(&*fs, Path::new("/b"), &session()).unwrap();
+        let mut end = open_target(&fs, &mut *image, PIECE);
+        let mut other = SourceEnd::new(&*source, None, KEY, [1; 32]);
+        let told = play(&mut other, &mut end, &tricks);
+        drop(end);
+        image.close().unwrap();
+        if told.is_some() {
+            prop_assert!(content(&*fs, "/b") == content(&*fs, "/a"));
+        }
+        // Whatever was left behind, the next run makes it right.
+        prop_assert!(attempt(&fs, PIECE, usize::MAX, &mut Wire::default()).unwrap().is_some());
+        prop_assert!(content(&*fs, "/b") == content(&*fs, "/a"));
     }
 
     #[test]
@@ -165,6 +193,87 @@ proptest! {
         }
         drop(image);
         prop_assert_eq!(content(&*fs, "/b").len() as u64, SIZE);
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Trick {
+    Drop,
+    Repeat,
+    /// It goes behind all others that are on their way.
+    Delay,
+    /// So many bytes of it come.
+    Truncate(usize),
+}
+
+fn trick() -> impl Strategy<Value = Trick> {
+    prop_oneof![
+        Just(Trick::Drop),
+        Just(Trick::Repeat),
+        Just(Trick::Delay),
+        (0..200usize).prop_map(Trick::Truncate)
+    ]
+}
+
+/// Carries frames with tricks until an end refuses one, nothing comes any more, or the work is done.
+fn play(
+    source: &mut SourceEnd<'_>,
+    target: &mut TargetEnd<'_>,
+    tricks: &[(usize, Trick)],
+) -> Option<Summary> {
+    let (mut down, mut up) = (VecDeque::new(), VecDeque::new());
+    for number in 0..10_000 {
+        while let Some(frame) = source.next().ok()? {
+            down.push_back(frame.encode());
+        }
+        while let Some(frame) = target.next().ok()? {
+            up.push_back(frame.encode());
+        }
+        let to_target = !down.is_empty();
+        let queue = if to_target { &mut down } else { &mut up };
+        let Some(mut bytes) = queue.pop_front() else { return source.finished().and(target.finished()) };
+        match tricks.iter().find(|(at, _)| *at == number).map(|(_, trick)| *trick) {
+            Some(Trick::Drop) => continue,
+            Some(Trick::Repeat) => queue.push_front(bytes.clone()),
+            Some(Trick::Delay) => {
+                queue.push_back(bytes);
+                continue;
+            }
+            Some(Trick::Truncate(len)) => bytes.truncate(len),
+            None => {}
+        }
+        let frame = Frame::decode(&bytes).ok()?;
+        if to_target { target.handle(frame).ok()? } else { source.handle(frame).ok()? }
+    }
+    panic!("the ends come to an end")
+}
+
+#[test]
+fn zeros_arrive_as_absent_blocks() {
+    let fs = PowerFs::new();
+    let zeros = (0, SIZE.div_ceil(CELL), 0);
+    // Zeros that the source has written and zeros that it never had, over a target full of content in blocks that are
+    // longer than a piece.
+    for (number, source) in [vec![zeros], vec![(10, 1, 5), (10, 1, 255)]].into_iter().enumerate() {
+        let target = format!("/b{number}");
+        make(&*fs, &format!("/a{number}"), Kind::Raw, &source);
+        let options = CreateOptions::vhdx(SIZE, Seed::new([1; 32])).block_size(4 << 20);
+        let mut image = create_in(&*fs, Path::new(&target), &options).unwrap();
+        image.write_at(0, &vec![9; SIZE as usize]).unwrap();
+        let source = open_in(&*fs, Path::new(&format!("/a{number}")), &OpenOptions::read_only()).unwrap();
+        let mut end = open_target(&fs, &mut *image, PIECE);
+        let done = carry(
+            &mut SourceEnd::new(&*source, None, KEY, [1; 32]),
+            &mut end,
+            usize::MAX,
+            &mut Wire::default(),
+        );
+        assert_eq!(done.unwrap().unwrap().zeroed_bytes, SIZE.next_multiple_of(CELL));
+        drop(end);
+        let held =
+            image.extents(0..SIZE).unwrap().into_iter().filter(hvrsim_disk::Extent::may_hold_data).count();
+        assert_eq!(held, 0, "pair {number}");
+        fs.remove(Path::new("/b.sync")).unwrap_or_default();
     }
 }
 

@@ -12,6 +12,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use hvrsim_resync::Candidates;
 use hvrsim_types::id::{CopyId, PointId, SessionId};
 use hvrsim_types::size::Bytes;
 use serde::{Deserialize, Serialize};
@@ -103,15 +104,6 @@ pub enum View {
 
 /// A set of 64 KiB blocks, by disk and block number.
 pub type BlockSet = BTreeSet<(u8, u64)>;
-
-/// Which blocks a resynchronization looks at.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-pub enum Candidates {
-    /// Every block that is present on a side: compared where present on both.
-    Everything,
-    /// These; they are compared, too, since tracking may name more than changed.
-    Tracked(BlockSet),
-}
 
 /// What a resynchronization is to do.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]

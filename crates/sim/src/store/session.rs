@@ -58,14 +58,10 @@ fn disk_error(error: Error<StoreError>) -> StoreError {
 
 impl<C> Session<C> {
     pub(super) fn open(spec: &ResyncSpec, disks: u8, sides: &mut impl Sides<C>) -> StoreResult<Self> {
-        let candidates = match &spec.candidates {
-            super::Candidates::Everything => Candidates::Everything,
-            super::Candidates::Tracked(blocks) => Candidates::tracked(blocks),
-        };
         let mut opened = Self {
             from: (spec.source, spec.view),
             to: spec.target,
-            candidates,
+            candidates: spec.candidates.clone(),
             full: spec.full,
             disk: 0,
             disks,

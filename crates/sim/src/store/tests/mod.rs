@@ -2,6 +2,7 @@
 
 #![expect(clippy::cast_possible_truncation, reason = "the model's numbers are small")]
 
+use hvrsim_resync::Candidates;
 use hvrsim_types::id::{CopyId, HostId, PointId, SessionId, VmId};
 use hvrsim_types::size::Bytes;
 use proptest::prelude::*;
@@ -9,12 +10,13 @@ use proptest::prelude::*;
 use super::images::Images;
 use super::stamps::Stamps;
 use super::{
-    BlockSet, Candidates, DiskFormat, DiskSpec, DiskStore, Initial, LogStats, Move, ResyncCounts, ResyncSpec,
-    StoreError, View, Write, WriteNo,
+    BlockSet, DiskFormat, DiskSpec, DiskStore, Initial, LogStats, Move, ResyncCounts, ResyncSpec, StoreError,
+    View, Write, WriteNo,
 };
 
 mod files;
 mod model;
+mod pairs;
 
 /// One disk of more than a region, and one whose last cell is cut.
 const SIZES: [u64; 2] = [(16 << 20) + 20 * 4096, 20 * 4096 + 1536];
@@ -261,7 +263,7 @@ fn on_store<S: DiskStore>(
                 source: id(*source),
                 view: view(point),
                 target: id(1 - source),
-                candidates: set.map_or(Candidates::Everything, Candidates::Tracked),
+                candidates: set.map_or(Candidates::Everything, |set| Candidates::tracked(&set)),
                 full: *full,
             };
             let session = SessionId(1);
