@@ -47,7 +47,7 @@ fn failback_to_a_point_with_a_cut_in_the_middle() {
     let id = outcome.job.unwrap();
     assert_eq!(state(&sim, A), (R, S::FailbackInProgress));
     assert_eq!(sim.job(HV1, id).unwrap().kind, JobType::InitiateFailback);
-    sim.advance(Span::seconds(1)).unwrap();
+    sim.advance(Span::seconds(2)).unwrap();
     assert!(sim.job(HV1, id).unwrap().sent_bytes > 0, "{:?}", sim.job(HV1, id));
     sim.cut_link(HV1, HV2, Some(Span::minutes(20))).unwrap();
     sim.advance(Span::minutes(5)).unwrap();
