@@ -159,6 +159,10 @@ pub trait Image: Send + Sync {
     /// known.
     fn flush(&mut self) -> Result<(), Error>;
 
+    /// Asks the host to begin bringing what was written in `range` to its disk, without waiting for it, so
+    /// that a flush later finds less to do. A hint: nothing is promised, and nothing fails.
+    fn begin_flush(&self, _range: Range<u64>) {}
+
     /// What `range` consists of, in order and without gaps, neighbours of one kind joined; no data is read.
     /// Looks at the format's own tables and at the holes of the host's files.
     ///

@@ -112,6 +112,10 @@ impl Image for RawImage {
         self.file.flush().map_err(|error| self.fail("data", 0, error))
     }
 
+    fn begin_flush(&self, range: Range<u64>) {
+        self.file.begin_flush(range);
+    }
+
     fn extents_at(&self, range: Range<u64>, level: Level) -> Result<Vec<Extent>, Error> {
         self.check(range.start, range.end.saturating_sub(range.start))?;
         let (mut found, place) = (Vec::new(), range.start);

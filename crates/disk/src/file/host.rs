@@ -2,12 +2,13 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::num::NonZeroU64;
 use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{FallocateFlags, SeekFrom};
+use rustix::fs::{Advice, FallocateFlags, SeekFrom};
 use rustix::io::Errno;
 
 use super::{BlockFile, FileSystem, write_zeros};
@@ -52,6 +53,13 @@ impl BlockFile for HostFile {
 
     fn flush(&self) -> io::Result<()> {
         self.0.sync_data()
+    }
+
+    fn begin_flush(&self, range: Range<u64>) {
+        // Linux begins to write what is dirty in such a range, and drops from memory only what is not. A hint
+        // that is refused is none.
+        let len = NonZeroU64::new(range.end.saturating_sub(range.start));
+        let _ = rustix::fs::fadvise(&self.0, range.start, len, Advice::DontNeed);
     }
 
     fn punch_hole(&self, offset: u64, len: u64) -> io::Result<()> {

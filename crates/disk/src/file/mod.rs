@@ -61,6 +61,10 @@ pub trait BlockFile: Send + Sync {
     /// The host's.
     fn flush(&self) -> io::Result<()>;
 
+    /// Asks the host to begin bringing a range to the disk, without waiting for it: a flush later finds less
+    /// to do. A hint; nothing is promised.
+    fn begin_flush(&self, _range: Range<u64>) {}
+
     /// Makes a range read as zeros and gives its space back where the host can. The file's length stays; what
     /// lies past it is ignored.
     ///

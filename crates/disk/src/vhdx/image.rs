@@ -422,6 +422,19 @@ impl Image for VhdxImage {
         self.sync()
     }
 
+    fn begin_flush(&self, range: Range<u64>) {
+        let end = range.end.min(self.metadata.size);
+        for (block, part) in self.by_block(range.start.min(end)..end) {
+            // A table that cannot be read is for the next one to tell who needs it.
+            if let Ok(entry) = self.payload(block)
+                && matches!(entry.state(), Some(State::Full | State::Partial))
+            {
+                let place = self.place_in(entry, part.start);
+                self.file.begin_flush(place..place.saturating_add(part.end - part.start));
+            }
+        }
+    }
+
     fn extents_at(&self, range: Range<u64>, level: Level) -> Result<Vec<Extent>, Error> {
         self.check(range.start, range.end.saturating_sub(range.start))?;
         let mut list = Vec::new();

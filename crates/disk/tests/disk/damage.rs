@@ -277,6 +277,26 @@ fn given_up_blocks_read_as_zeros_whatever_their_state_and_anchor() {
     }
 }
 
+/// The space of an anchor is given back when its block is written. It may be somebody else's by then, or not
+/// be there at all.
+#[test]
+fn an_anchor_takes_nothing_from_others() {
+    for anchor in [5 * MIB, 2 * MIB, 100 * MIB, 1 << 60] {
+        let victim = Victim::new();
+        victim.put_bat(4, anchor | 3);
+        let mut image = victim.open_writable().unwrap();
+        for block in 4..8 {
+            image.write_at(block * MIB, &[7; 512]).unwrap();
+            image.flush().unwrap();
+        }
+        image.close().unwrap();
+        let mut want = intact();
+        want[4..8].fill(7);
+        assert_eq!(victim.firsts(), want, "anchor at {anchor:#x}");
+        assert_eq!(victim.file.len().unwrap(), 10 * MIB, "anchor at {anchor:#x}");
+    }
+}
+
 #[test]
 fn opening_for_writing_without_writing_changes_nothing() {
     let victim = Victim::new();

@@ -12,6 +12,7 @@ mod grid;
 mod history;
 mod hrl;
 mod hrl_chain;
+mod large;
 mod links;
 mod log;
 mod maps;
