@@ -2,8 +2,10 @@
 //!
 //! * [`pairs`]: replicated machines between two hosts, as many as wanted
 //! * [`disks`]: two images in memory that differ
+//! * [`images`]: one image on the host's disk, read and written piece by piece
 
 pub mod disks;
+pub mod images;
 pub mod pairs;
 
 /// Whether the benches are only tried (`cargo bench -- --test`): then everything is small.

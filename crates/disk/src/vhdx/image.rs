@@ -152,7 +152,7 @@ impl VhdxImage {
     }
 
     /// Where a byte of the disk stands in the file, by the entry of its block.
-    fn place_in(&self, entry: Entry, at: u64) -> u64 {
+    pub(super) fn place_in(&self, entry: Entry, at: u64) -> u64 {
         entry.offset().saturating_add(at % self.geometry.block_size)
     }
 

@@ -203,23 +203,24 @@ impl VhdxImage {
     }
 
     fn write_block(&mut self, block: u64, part: Range<u64>, data: &[u8]) -> Result<(), Error> {
-        if self.is_by_sectors(block, &part)? {
+        let entry = self.payload(block)?;
+        let by_sectors = match entry.state() {
+            // The way of most writes, with one look at the table.
+            Some(State::Full) => return self.write_payload(self.place_in(entry, part.start), data),
+            Some(State::Partial) => true,
+            Some(State::NotPresent) => self.parent.is_some() && !self.covers_block(block, &part),
+            _ => false,
+        };
+        if by_sectors {
             let (part, data) = self.whole_sectors(part, data)?;
             self.ensure_partial(block)?;
-            self.write_payload(part.start, &data)?;
+            self.write_payload(self.place(part.start)?, &data)?;
             return self.set_bits(block, part);
         }
-        self.ensure_full(block)?;
-        self.write_payload(part.start, data)
-    }
-
-    /// Whether a change of `part` is one of single sectors over a parent.
-    fn is_by_sectors(&self, block: u64, part: &Range<u64>) -> Result<bool, Error> {
-        Ok(match self.state(block)? {
-            State::Partial => true,
-            State::NotPresent => self.parent.is_some() && !self.covers_block(block, part),
-            _ => false,
-        })
+        let offset = self.alloc(self.geometry.block_size)?;
+        self.set_block(block, State::Full, offset)?;
+        self.session().barrier |= self.parent.is_some();
+        self.write_payload(offset + part.start % self.geometry.block_size, data)
     }
 
     /// Whether a range holds all of a block that lies on the disk.
@@ -228,8 +229,7 @@ impl VhdxImage {
         part.start == start && part.end == (start + self.geometry.block_size).min(self.metadata.size)
     }
 
-    fn write_payload(&mut self, at: u64, data: &[u8]) -> Result<(), Error> {
-        let place = self.place(at)?;
+    fn write_payload(&mut self, place: u64, data: &[u8]) -> Result<(), Error> {
         self.file.write_at(place, data).map_err(|error| self.fail("payload block", place, error))
     }
 
@@ -252,16 +252,6 @@ impl VhdxImage {
         let from = to_usize(part.start - whole.start);
         widened[from..from + data.len()].copy_from_slice(data);
         Ok((whole, Cow::Owned(widened)))
-    }
-
-    /// Makes a block present as a whole, zero where it was not.
-    fn ensure_full(&mut self, block: u64) -> Result<(), Error> {
-        if self.state(block)? != State::Full {
-            let offset = self.alloc(self.geometry.block_size)?;
-            self.set_block(block, State::Full, offset)?;
-            self.session().barrier |= self.parent.is_some();
-        }
-        Ok(())
     }
 
     /// Makes a block of a differencing file present with none of its sectors, unless it is partially present
