@@ -1,14 +1,12 @@
 //! Which cells of a disk hold anything: the content of an image as a set, independent of its format and
 //! history.
 
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 
 use crate::bytes::{MIB, is_zero, to_u64, to_usize};
 use crate::error::{Error, ErrorKind};
 use crate::image::Image;
 
-/// Most bytes of a disk that are read at once.
-pub(crate) const PIECE: u64 = MIB;
 /// What a disk consists of is asked for by so many bytes of it, to bound the list.
 const WINDOW: u64 = 1 << 40;
 
@@ -38,30 +36,13 @@ pub fn present_cells(image: &dyn Image, cell: u32) -> Result<Vec<Range<u64>>, Er
 
 /// Calls `visit` with the runs of cells that hold a non-zero byte, and their content, in order. A run is at
 /// most 1 MiB long; the next may follow at once.
-fn for_each_filled(
+pub(crate) fn for_each_filled(
     image: &dyn Image,
     cell: u64,
     mut visit: impl FnMut(Range<u64>, &[u8]) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let mut buf = vec![0; to_usize(PIECE)];
-    for_each_piece(image, cell, |piece| {
-        let part = &mut buf[..to_usize(piece.end - piece.start)];
-        image.read_at(piece.start, part)?;
-        for run in filled_runs(part, to_usize(cell)) {
-            visit(piece.start + to_u64(run.start)..piece.start + to_u64(run.end), &part[run])?;
-        }
-        Ok(ControlFlow::Continue(()))
-    })
-}
-
-/// Calls `visit` with what has to be read of a disk to know its content, in order: whole cells, at most
-/// [`PIECE`] bytes at a time.
-pub(crate) fn for_each_piece(
-    image: &dyn Image,
-    cell: u64,
-    mut visit: impl FnMut(Range<u64>) -> Result<ControlFlow<()>, Error>,
-) -> Result<(), Error> {
     let size = image.size();
+    let mut buf = vec![0; to_usize(MIB)];
     let mut next = 0;
     for window in (0..size).step_by(to_usize(WINDOW)) {
         for extent in image.extents(window..(window + WINDOW).min(size))? {
@@ -72,11 +53,12 @@ pub(crate) fn for_each_piece(
             let end = extent.end().next_multiple_of(cell).min(size);
             let mut at = (extent.start / cell * cell).max(next);
             while at < end {
-                let piece = at..(at + PIECE).min(end);
-                at = piece.end;
-                if visit(piece)?.is_break() {
-                    return Ok(());
+                let part = &mut buf[..to_usize((end - at).min(MIB))];
+                image.read_at(at, part)?;
+                for run in filled_runs(part, to_usize(cell)) {
+                    visit(at + to_u64(run.start)..at + to_u64(run.end), &part[run])?;
                 }
+                at += to_u64(part.len());
             }
             next = next.max(end);
         }
@@ -85,7 +67,7 @@ pub(crate) fn for_each_piece(
 }
 
 /// The runs of cells of a buffer that are not all zero.
-pub(crate) fn filled_runs(buf: &[u8], cell: usize) -> Vec<Range<usize>> {
+fn filled_runs(buf: &[u8], cell: usize) -> Vec<Range<usize>> {
     let mut runs: Vec<Range<usize>> = Vec::new();
     for (index, content) in buf.chunks(cell).enumerate().filter(|(_, content)| !is_zero(content)) {
         let (start, end) = (index * cell, index * cell + content.len());

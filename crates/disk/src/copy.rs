@@ -1,13 +1,10 @@
 //! Copying the content of a disk into a new file, without its holes and its history.
 
 use std::ffi::OsString;
-use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, Receiver, SyncSender};
-use std::thread;
 
-use crate::bytes::{MIB, to_u64, to_usize};
-use crate::cells::{filled_runs, for_each_piece};
+use crate::bytes::MIB;
+use crate::cells::for_each_filled;
 use crate::error::{Error, ErrorKind};
 use crate::file::{FileSystem, HostFs};
 use crate::image::Image;
@@ -17,8 +14,6 @@ use crate::seed::Seed;
 /// Zero parts of this many bytes are left out of the copy.
 const CELL: u64 = 4096;
 
-/// Pieces of 1 MiB that are read before they are written.
-const AHEAD: usize = 8;
 /// Bytes of the disk after which the host is asked to bring them to its disk.
 const WRITE_BEHIND: u64 = 16 * MIB;
 
@@ -119,58 +114,20 @@ pub fn copy_sparse_observed(
     done
 }
 
-/// A part of the source, read: where it stands, its bytes, and the runs of them that are not zero.
-struct Piece {
-    at: u64,
-    bytes: Vec<u8>,
-    runs: Vec<Range<usize>>,
-}
-
-/// Reads ahead in a second thread while the copy is written, and has the host bring to the disk what is
-/// written meanwhile: the flush at the end finds little left to do. Writes are in the source's order, whatever
-/// the two threads do.
+/// Writes what the source holds, and has the host bring it to the disk meanwhile: the flush at the end finds
+/// little left to do. Reading ahead in a second thread was tried and is slower: the buffers change processors.
 fn fill(source: &dyn Image, mut copy: Box<dyn Image>, reached: &mut dyn FnMut(u64)) -> Result<(), Error> {
-    thread::scope(|scope| {
-        let (full, pieces) = mpsc::sync_channel(AHEAD);
-        let (spare, buffers) = mpsc::channel();
-        scope.spawn(move || {
-            if let Err(error) = read_pieces(source, &buffers, &full) {
-                // A writer that failed does not listen any more.
-                let _ = full.send(Err(error));
-            }
-        });
-        let mut behind = 0;
-        for piece in pieces {
-            let Piece { at, bytes, runs } = piece?;
-            for run in runs {
-                copy.write_at(at + to_u64(run.start), &bytes[run])?;
-            }
-            let end = at + to_u64(bytes.len());
-            if end / WRITE_BEHIND > behind / WRITE_BEHIND {
-                copy.begin_flush(behind..end);
-                behind = end;
-            }
-            reached(end);
-            // The reader may be done and gone.
-            let _ = spare.send(bytes);
+    let mut behind = 0;
+    for_each_filled(source, CELL, |range, content| {
+        copy.write_at(range.start, content)?;
+        if range.end / WRITE_BEHIND > behind / WRITE_BEHIND {
+            copy.begin_flush(behind..range.end);
+            behind = range.end;
         }
-        copy.close()
-    })
-}
-
-fn read_pieces(
-    source: &dyn Image,
-    buffers: &Receiver<Vec<u8>>,
-    full: &SyncSender<Result<Piece, Error>>,
-) -> Result<(), Error> {
-    for_each_piece(source, CELL, |piece| {
-        let mut bytes = buffers.try_recv().unwrap_or_default();
-        bytes.resize(to_usize(piece.end - piece.start), 0);
-        source.read_at(piece.start, &mut bytes)?;
-        let runs = filled_runs(&bytes, to_usize(CELL));
-        let sent = full.send(Ok(Piece { at: piece.start, bytes, runs }));
-        Ok(if sent.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
-    })
+        reached(range.end);
+        Ok(())
+    })?;
+    copy.close()
 }
 
 fn partial_name(path: &Path) -> PathBuf {
