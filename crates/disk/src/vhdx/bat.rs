@@ -30,6 +30,9 @@ pub(crate) struct Geometry {
     pub payload_blocks: u64,
     /// Entries of the table.
     pub entries: u64,
+    /// Block size and chunk ratio are powers of two: their logarithms.
+    block_shift: u32,
+    chunk_shift: u32,
 }
 
 /// What an entry of the table is about.
@@ -48,12 +51,29 @@ impl Geometry {
         } else {
             payload_blocks + (payload_blocks - 1) / chunk_ratio
         };
-        Self { block_size: metadata.block_size, chunk_ratio, payload_blocks, entries }
+        Self {
+            block_size: metadata.block_size,
+            chunk_ratio,
+            payload_blocks,
+            entries,
+            block_shift: metadata.block_size.trailing_zeros(),
+            chunk_shift: chunk_ratio.trailing_zeros(),
+        }
+    }
+
+    /// The payload block of a byte of the disk.
+    pub(crate) fn block(&self, at: u64) -> u64 {
+        at >> self.block_shift
+    }
+
+    /// The bytes between the front of its block and a byte of the disk.
+    pub(crate) fn within(&self, at: u64) -> u64 {
+        at & (self.block_size - 1)
     }
 
     /// The table index of a payload block.
     pub(crate) fn payload_index(&self, block: u64) -> u64 {
-        block + block / self.chunk_ratio
+        block + (block >> self.chunk_shift)
     }
 
     /// The table index of the sector bitmap of a chunk.

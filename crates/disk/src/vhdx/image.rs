@@ -147,22 +147,22 @@ impl VhdxImage {
 
     /// Where a byte of the disk stands in the file, for a block that is present.
     pub(super) fn place(&self, at: u64) -> Result<u64, Error> {
-        let block = at / self.geometry.block_size;
+        let block = self.geometry.block(at);
         Ok(self.place_in(self.payload(block)?, at))
     }
 
     /// Where a byte of the disk stands in the file, by the entry of its block.
     pub(super) fn place_in(&self, entry: Entry, at: u64) -> u64 {
-        entry.offset().saturating_add(at % self.geometry.block_size)
+        entry.offset().saturating_add(self.geometry.within(at))
     }
 
     /// The parts of a range of the disk by block.
     pub(super) fn by_block(&self, range: Range<u64>) -> impl Iterator<Item = (u64, Range<u64>)> + use<> {
-        let block_size = self.geometry.block_size;
+        let geometry = self.geometry;
         let mut at = range.start;
         std::iter::from_fn(move || {
-            let block = at / block_size;
-            let part = at..((block + 1) * block_size).min(range.end);
+            let block = geometry.block(at);
+            let part = at..((block + 1) * geometry.block_size).min(range.end);
             at = part.end;
             (!part.is_empty()).then_some((block, part))
         })
@@ -392,6 +392,10 @@ impl Image for VhdxImage {
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), Error> {
         let end = self.check(offset, to_u64(buf.len()))?;
+        let block = self.geometry.block(offset);
+        if end <= (block + 1) * self.geometry.block_size {
+            return self.read_block(block, offset, buf);
+        }
         for (block, part) in self.by_block(offset..end) {
             let target = &mut buf[to_usize(part.start - offset)..to_usize(part.end - offset)];
             self.read_block(block, part.start, target)?;

@@ -220,7 +220,7 @@ impl VhdxImage {
         let offset = self.alloc(self.geometry.block_size)?;
         self.set_block(block, State::Full, offset)?;
         self.session().barrier |= self.parent.is_some();
-        self.write_payload(offset + part.start % self.geometry.block_size, data)
+        self.write_payload(offset + self.geometry.within(part.start), data)
     }
 
     /// Whether a range holds all of a block that lies on the disk.
