@@ -275,8 +275,10 @@ fn access(
     if write {
         medium.write(std::iter::once(0), &buf)?;
     }
-    let took =
-        timed(|| Ok(if write { medium.write(places, &buf)? } else { medium.read(places, &mut buf)? }))?;
+    let took = timed(|| {
+        let done = if write { medium.write(places, &buf) } else { medium.read(places, &mut buf) };
+        done.map_err(Into::into)
+    })?;
     if write {
         medium.flush()?;
     }
