@@ -37,7 +37,7 @@ enum Command {
     /// Look at, make, compare and change virtual disk images: VHDX, VHD, raw; and dump change logs
     Disk(disk::Arguments),
     /// Make one disk image equal to another, in place: only what differs is written
-    Resync(resync::Arguments),
+    Resync(Box<resync::Arguments>),
 }
 
 /// How a command ended, as exit codes have it. The worst of several wins by its place here.

@@ -212,7 +212,7 @@ fn size(bytes: u64) -> String {
     let Some(power) = (1..=units.len()).rev().find(|power| bytes >> (10 * power) > 0) else {
         return format!("{bytes} B");
     };
-    let tenths = u128::from(bytes) * 10 >> (10 * power);
+    let tenths = (u128::from(bytes) * 10) >> (10 * power);
     match (tenths / 10, tenths % 10) {
         (whole, 0) => format!("{whole} {}", units[power - 1]),
         (whole, tenth) => format!("{whole}.{tenth} {}", units[power - 1]),
