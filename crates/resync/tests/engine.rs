@@ -329,6 +329,26 @@ proptest! {
     }
 }
 
+/// A newer write outside of the log would be overwritten when the log is applied.
+#[test]
+fn what_went_to_the_log_before_a_cut_goes_there_after_it() {
+    let mut disk = Plain::new(vec![1; 64]);
+    let mut source = Source::new([1; 32], false);
+    for first in [Route::Bitmap, Route::Log] {
+        assert!(matches!(source.next(&mut disk).unwrap(), Some(Frame::Open { .. })));
+        source.handle(&disk, Frame::Begin { done_to: 0 }).unwrap();
+        source.handle(&disk, Frame::WantMap { from: 0 }).unwrap();
+        assert!(matches!(source.next(&mut disk).unwrap(), Some(Frame::Map { .. })));
+        assert_eq!(source.route(0), first);
+        source.handle(&disk, Frame::Ask { start: 0, len: 65_536, holds: 0, digests: Vec::new() }).unwrap();
+        assert_eq!(source.route(0), Route::Wait);
+        assert!(matches!(source.next(&mut disk).unwrap(), Some(Frame::Answer(_))));
+        assert_eq!(source.route(0), Route::Log);
+        source.interrupt();
+        assert_eq!(source.route(0), Route::Log);
+    }
+}
+
 #[test]
 fn equal_disks_cost_a_frame_each_way_for_a_piece() {
     let mut disk = Plain::new(vec![1; 8 * 512]);

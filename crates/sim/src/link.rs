@@ -152,6 +152,16 @@ mod tests {
     }
 
     #[test]
+    fn what_had_not_crossed_of_a_flow_is_told() {
+        let mut link = link();
+        link.start(Instant(0), HostId(0), FlowId(1), 1000);
+        link.start(Instant(0), HostId(0), FlowId(2), 4000);
+        let now = Instant(0) + Span::seconds(1);
+        assert_eq!(link.abort(now, |flow| flow == FlowId(2)), 3500);
+        assert_eq!(link.next_end(), Some(now + Span(500_000_000)));
+    }
+
+    #[test]
     fn directions_do_not_share() {
         let mut link = link();
         link.start(Instant(0), HostId(0), FlowId(1), 1000);
