@@ -1,11 +1,14 @@
 //! The shipped scenarios, and runs of scenarios through the library.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use hvrsim_report::events;
+use hvrsim_report::names::Names;
+use hvrsim_scenario::check::check;
 use hvrsim_scenario::run::{Ended, Observer, Options, run};
-use hvrsim_scenario::{Scenario, Source};
+use hvrsim_scenario::{Choices, Diagnostic, Scenario, Source};
 use hvrsim_sim::Look;
 use hvrsim_sim::store::{DiskStore, Images, Stamps};
 use hvrsim_sim::trace::Record;
@@ -26,8 +29,21 @@ impl Shipped {
         self.name.starts_with("lessons/") && self.name.ends_with("/broken.yaml")
     }
 
+    /// The first of its runs.
     pub(crate) fn load(&self) -> Scenario {
-        load(&self.name, &fs::read_to_string(&self.path).expect("it can be read"))
+        self.runs().swap_remove(0)
+    }
+
+    /// All its runs, one without a matrix.
+    pub(crate) fn runs(&self) -> Vec<Scenario> {
+        let source = Source::new(self.name.as_str(), fs::read_to_string(&self.path).expect("it can be read"));
+        let include = |path: &str| {
+            let text = fs::read_to_string(self.folder().join(path)).map_err(|error| error.to_string())?;
+            Ok(Source::new(path, text))
+        };
+        let checked = check(&source, Choices { params: &BTreeMap::new(), include: &include });
+        assert!(!checked.scenarios.is_empty(), "{}", rendered(&checked.diagnostics));
+        checked.scenarios
     }
 
     /// The folder that its images are relative to.
@@ -61,13 +77,9 @@ fn is_whole(path: &Path) -> bool {
     text.lines().any(|line| line.starts_with("scenario:"))
 }
 
-/// A scenario that has no errors.
-pub(crate) fn load(name: &str, text: &str) -> Scenario {
-    let source = Source::new(name, text);
-    hvrsim_scenario::load(&source).unwrap_or_else(|found| {
-        let shown: Vec<String> = found.iter().map(|d| d.render(&source.text, false)).collect();
-        panic!("{}", shown.join("\n"))
-    })
+/// Messages as a reader sees them.
+pub(crate) fn rendered(found: &[Diagnostic]) -> String {
+    found.iter().map(|diagnostic| diagnostic.render(false)).collect()
 }
 
 /// What came out of a run.
@@ -85,7 +97,8 @@ struct Collector(Vec<String>);
 
 impl Observer for Collector {
     fn records(&mut self, names: &dyn Look, records: &[Record], _: Instant) {
-        let lines = records.iter().map(|record| events::record(names, record).expect("it can be written"));
+        let names = Names::of(names);
+        let lines = records.iter().map(|record| events::record(&names, record).expect("it can be written"));
         self.0.extend(lines);
     }
 }
@@ -94,9 +107,7 @@ fn on(scenario: &Scenario, options: &Options, store: impl DiskStore) -> Outcome 
     let mut collector = Collector::default();
     let (ended, _) = run(scenario, options, store, &mut collector)
         .unwrap_or_else(|stopped| panic!("{}: {stopped:?}", scenario.source.name));
-    let shown: Vec<String> =
-        ended.failures.iter().map(|failure| failure.render(&scenario.source.text, false)).collect();
-    Outcome { events: collector.0, failures: shown.concat(), ended }
+    Outcome { events: collector.0, failures: rendered(&ended.failures), ended }
 }
 
 pub(crate) fn on_stamps(scenario: &Scenario, options: &Options) -> Outcome {

@@ -1,4 +1,5 @@
 //! Through the library.
 
 mod determinism;
+mod schema;
 mod shipped;

@@ -22,7 +22,10 @@ fn has_header_records_and_footer() {
     let lines = lines(&site, "log.jsonl");
     let [header, records @ .., footer] = lines.as_slice() else { panic!("it has lines") };
 
-    assert_eq!(keys(header), ["format", "hosts", "images", "scenario", "seed", "tool", "vms"]);
+    assert_eq!(
+        keys(header),
+        ["format", "hosts", "images", "included", "params", "placed", "scenario", "seed", "tool", "vms"]
+    );
     let text = String::from_utf8(site.read("failback.yaml")).expect("it is text");
     assert_eq!(header["scenario"], Value::from(text), "the log holds the whole scenario");
     assert_eq!(header["seed"], 7);

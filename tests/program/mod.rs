@@ -3,10 +3,13 @@
 mod bad_disk;
 mod bad_image;
 mod bad_input;
+mod batch;
 mod determinism;
 mod events;
 mod explain;
 mod images;
+mod language;
+mod mistakes;
 mod runs;
 
 use std::collections::BTreeMap;

@@ -1,5 +1,6 @@
 //! `hvrsim check`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::Exit;
@@ -9,16 +10,26 @@ use crate::out::out;
 /// Arguments of `check`.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Scenario files
+    /// Scenario files, and folders of them
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// A parameter's value in place of the scenario's
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = input::parameter)]
+    params: Vec<(String, String)>,
 }
 
 pub(crate) fn check(arguments: &Arguments) -> Exit {
-    arguments.files.iter().map(|file| check_file(file)).max().unwrap_or(Exit::Green)
+    let params = arguments.params.iter().cloned().collect();
+    match input::scenario_files(&arguments.files) {
+        Ok(files) => files.iter().map(|file| check_file(file, &params)).max().unwrap_or(Exit::Green),
+        Err(message) => {
+            eprintln!("error: {message}");
+            Exit::Input
+        }
+    }
 }
 
-fn check_file(file: &std::path::Path) -> Exit {
+fn check_file(file: &std::path::Path, params: &BTreeMap<String, String>) -> Exit {
     let source = match input::read(file) {
         Ok(source) => source,
         Err(message) => {
@@ -26,17 +37,20 @@ fn check_file(file: &std::path::Path) -> Exit {
             return Exit::Input;
         }
     };
-    let checked = hvrsim_scenario::check(&source);
+    let checked = input::check(&source, file, params);
     let mut found = checked.diagnostics;
-    if let Some(scenario) = &checked.scenario {
+    for scenario in &checked.scenarios {
         found.extend(input::images(scenario, file));
     }
-    input::show(&found, &source.text);
+    found.dedup();
+    eprint!("{}", input::shown(&found));
     if input::has_errors(&found) {
         return Exit::Input;
     }
-    if let Some(scenario) = &checked.scenario {
-        out(format_args!("{}: ok, {} steps\n", source.name, scenario.steps.len()));
+    if let Some(scenario) = checked.scenarios.first() {
+        let runs = checked.scenarios.len();
+        let runs = if runs == 1 { String::new() } else { format!(", {runs} runs") };
+        out(format_args!("{}: ok, {} steps{runs}\n", source.name, scenario.steps.len()));
     }
     Exit::Green
 }

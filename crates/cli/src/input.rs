@@ -1,9 +1,10 @@
 //! Files that users give: scenarios and images. Nothing of theirs is ever changed.
 
+use std::collections::BTreeMap;
 use std::io::{Error, ErrorKind, IsTerminal};
 use std::path::{Path, PathBuf};
 
-use hvrsim_scenario::{Diagnostic, Scenario, Severity, Source};
+use hvrsim_scenario::{Checked, Choices, Diagnostic, Scenario, Severity, Source};
 use hvrsim_types::near::nearest;
 
 /// Reads a scenario file.
@@ -90,10 +91,92 @@ pub(crate) fn has_errors(found: &[Diagnostic]) -> bool {
     found.iter().any(|d| d.severity == Severity::Error)
 }
 
-/// Shows messages, in colour on a terminal.
-pub(crate) fn show(found: &[Diagnostic], text: &str) {
+/// Messages as text, in colour if they go to a terminal.
+pub(crate) fn shown(found: &[Diagnostic]) -> String {
     let colour = std::io::stderr().is_terminal();
-    for diagnostic in found {
-        eprint!("{}", diagnostic.render(text, colour));
+    found.iter().map(|diagnostic| diagnostic.render(colour)).collect()
+}
+
+/// `NAME=VALUE`.
+pub(crate) fn parameter(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("expected NAME=VALUE, for instance frequency=30s".to_owned()),
     }
+}
+
+/// The scenarios that files and folders stand for: of a folder every file below it that ends in `.yaml` or `.yml` and
+/// has the key `scenario`, in order of their names.
+pub(crate) fn scenario_files(given: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
+    let mut files = Vec::new();
+    for path in given {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let before = files.len();
+        let mut open = vec![path.clone()];
+        while let Some(folder) = open.pop() {
+            let wrong = |error: Error| format!("{}: {error}", folder.display());
+            for entry in std::fs::read_dir(&folder).map_err(wrong)? {
+                let path = entry.map_err(wrong)?.path();
+                if path.is_dir() {
+                    open.push(path);
+                } else if is_scenario(&path) {
+                    files.push(path);
+                }
+            }
+        }
+        files[before..].sort();
+        if files.len() == before {
+            return Err(format!("{}: there is no scenario in this folder", path.display()));
+        }
+    }
+    Ok(files)
+}
+
+fn is_scenario(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end == "yaml" || end == "yml")
+        && std::fs::read_to_string(path)
+            .is_ok_and(|text| text.lines().any(|line| line.starts_with("scenario:")))
+}
+
+/// Reads and checks a scenario with the files that it includes.
+pub(crate) fn check(source: &Source, file: &Path, params: &BTreeMap<String, String>) -> Checked {
+    let folder = folder(file);
+    let include = |path: &str| {
+        let path = folder.join(path);
+        read(&path).map_err(|error| match error.split_once(": error: ") {
+            Some((name, error)) => format!("{name} cannot be included: {error}"),
+            None => error,
+        })
+    };
+    hvrsim_scenario::check::check(source, Choices { params, include: &include })
+}
+
+/// The runs of a file, or all that is wrong with it as text.
+pub(crate) fn scenarios(file: &Path, params: &BTreeMap<String, String>) -> Result<Vec<Scenario>, String> {
+    let source = read(file).map_err(|message| format!("{message}\n"))?;
+    let checked = check(&source, file, params);
+    if checked.scenarios.is_empty() { Err(shown(&checked.diagnostics)) } else { Ok(checked.scenarios) }
+}
+
+/// The name under which a file is written before it is whole.
+pub(crate) fn beside(path: &Path) -> PathBuf {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".part");
+    PathBuf::from(beside)
+}
+
+/// Writes a file beside its place and renames it; folders above it are made.
+pub(crate) fn write_whole(path: &Path, text: &str) -> Result<(), String> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(|error| folder_error(folder, &error))?;
+    }
+    let beside = beside(path);
+    let written = std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, path));
+    written.map_err(|error| {
+        let _ = std::fs::remove_file(&beside);
+        error.to_string()
+    })
 }

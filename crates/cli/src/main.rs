@@ -7,10 +7,13 @@
 #![allow(clippy::print_stderr)]
 
 mod check;
+mod diff;
 mod disk;
 mod explain;
 mod input;
+mod new;
 mod out;
+mod replay;
 mod resync;
 mod run;
 
@@ -30,6 +33,14 @@ struct Arguments {
 enum Command {
     /// Run scenarios: quiet when many are green, precise when one is red
     Run(run::Arguments),
+    /// Write a commented scenario to begin with
+    New(new::Arguments),
+    /// Print the JSON Schema of scenario files, by which editors complete them
+    Schema(new::SchemaArguments),
+    /// Make a logged run again, from its event log alone, and stop at the first difference
+    Replay(replay::Arguments),
+    /// Show the timelines of two runs side by side
+    Diff(diff::Arguments),
     /// Check everything about scenarios that can be known without running them
     Check(check::Arguments),
     /// What leads to a state, what leads away, what every operation answers there; or a rule, a method, a cmdlet
@@ -57,6 +68,10 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let exit = match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::New(arguments) => new::new(&arguments),
+        Command::Schema(arguments) => new::print_schema(&arguments),
+        Command::Replay(arguments) => replay::replay(&arguments),
+        Command::Diff(arguments) => diff::diff(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::Disk(arguments) => disk::disk(&arguments),

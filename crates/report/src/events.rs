@@ -1,14 +1,23 @@
 //! The event log: JSON Lines, a header, one line a record, a footer. Fields keep their order.
 //!
-//! The log names no path, no store and no real time: the same scenario, seed and images give the same bytes.
+//! The log names no path, no store and no real time: the same scenario, seed and images give the same bytes. It holds
+//! all that is needed to make the run again, but the given images, which it names by their digests.
 
-use hvrsim_sim::Look;
-use hvrsim_sim::trace::{Record, TRACE_VERSION, What};
+use std::collections::BTreeMap;
+
+use hvrsim_sim::trace::{Record, What};
+use hvrsim_types::id::{HostId, VmId};
+use hvrsim_types::state::Power;
 use hvrsim_types::time::Instant;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use crate::names::Names;
+
+/// The format of the log that this version writes and reads.
+pub const FORMAT: u32 = 2;
 
 /// The first line.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Header {
     /// The format of the log.
     pub format: u32,
@@ -16,23 +25,38 @@ pub struct Header {
     pub tool: String,
     /// The scenario's text.
     pub scenario: String,
+    /// The files that it includes, in order.
+    pub included: Vec<Included>,
+    /// Values of all parameters, those of the matrix included.
+    pub params: BTreeMap<String, String>,
     /// The seed.
     pub seed: u64,
     /// Names of the hosts, by id.
     pub hosts: Vec<String>,
     /// Names of the machines, by id.
     pub vms: Vec<String>,
+    /// Where each machine is at the start, by id.
+    pub placed: Vec<Placed>,
     /// BLAKE3 of each image that was given, in order.
     pub images: Vec<String>,
 }
 
-impl Header {
-    /// A header of this version's format.
-    #[must_use]
-    pub fn new(tool: &str, scenario: &str, seed: u64, hosts: Vec<String>, vms: Vec<String>) -> Self {
-        let (tool, scenario) = (tool.to_owned(), scenario.to_owned());
-        Self { format: TRACE_VERSION, tool, scenario, seed, hosts, vms, images: Vec::new() }
-    }
+/// An included file.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Included {
+    /// Its path as the scenario has it.
+    pub path: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// A machine at the start.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Placed {
+    /// Its host's id.
+    pub host: HostId,
+    /// Its power.
+    pub power: Power,
 }
 
 #[derive(Serialize)]
@@ -46,11 +70,24 @@ struct Line<'a> {
     what: &'a What,
 }
 
-#[derive(Serialize)]
-struct Footer<'a> {
-    records: u64,
-    end_ns: u64,
-    digest: &'a str,
+#[derive(Deserialize)]
+struct LineRead {
+    seq: u64,
+    at_ns: u64,
+    host: Option<String>,
+    vm: Option<String>,
+    what: What,
+}
+
+/// The last line.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Footer {
+    /// Number of records.
+    pub records: u64,
+    /// The virtual time at the end.
+    pub end_ns: u64,
+    /// BLAKE3 over the records' binary form, in hexadecimal.
+    pub digest: String,
 }
 
 /// The header as a line.
@@ -65,12 +102,12 @@ pub fn header(header: &Header) -> serde_json::Result<String> {
 ///
 /// # Errors
 /// None in practice: every field can be written.
-pub fn record(names: &dyn Look, record: &Record) -> serde_json::Result<String> {
+pub fn record(names: &Names, record: &Record) -> serde_json::Result<String> {
     serde_json::to_string(&Line {
         seq: record.seq,
         at_ns: record.at.0,
-        host: record.host.map(|id| names.host_name(id)),
-        vm: record.vm.map(|id| names.vm_name(id)),
+        host: record.host.map(|id| names.host(id)),
+        vm: record.vm.map(|id| names.vm(id)),
         what: &record.what,
     })
 }
@@ -80,5 +117,88 @@ pub fn record(names: &dyn Look, record: &Record) -> serde_json::Result<String> {
 /// # Errors
 /// None in practice: every field can be written.
 pub fn footer(records: u64, end: Instant, digest: &str) -> serde_json::Result<String> {
-    serde_json::to_string(&Footer { records, end_ns: end.0, digest })
+    serde_json::to_string(&Footer { records, end_ns: end.0, digest: digest.to_owned() })
+}
+
+/// A log as read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Log {
+    /// The first line.
+    pub header: Header,
+    /// The records.
+    pub records: Vec<Record>,
+    /// The last line.
+    pub footer: Footer,
+}
+
+/// Why a text is not a log: the line from 1, and what is wrong with it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LogError {
+    /// The line, from 1.
+    pub line: usize,
+    /// What is wrong.
+    pub message: String,
+}
+
+impl Log {
+    /// Reads a whole log.
+    ///
+    /// # Errors
+    /// The first line that is not as it should be.
+    pub fn parse(text: &str) -> Result<Self, LogError> {
+        let lines: Vec<&str> = text.lines().collect();
+        let wrong = |line: usize, message: String| LogError { line, message };
+        let [first, records @ .., last] = lines.as_slice() else {
+            return Err(wrong(1, "this is no event log: it has a header, records and a footer".to_owned()));
+        };
+        let header = Self::header(first).map_err(|message| wrong(1, message))?;
+        let names = Names { hosts: header.hosts.clone(), vms: header.vms.clone() };
+        let read = |(number, line): (usize, &&str)| {
+            read_record(&names, line).map_err(|message| wrong(number, message))
+        };
+        let records: Vec<Record> = (2..).zip(records).map(read).collect::<Result<_, _>>()?;
+        let footer: Footer = serde_json::from_str(last)
+            .map_err(|_| wrong(lines.len(), "the footer is missing: the log was cut off".to_owned()))?;
+        let count = u64::try_from(records.len()).unwrap_or(u64::MAX);
+        if footer.records != count {
+            let message = format!("the footer counts {} records, the log has {count}", footer.records);
+            return Err(wrong(lines.len(), message));
+        }
+        Ok(Self { header, records, footer })
+    }
+
+    fn header(line: &str) -> Result<Header, String> {
+        #[derive(Deserialize)]
+        struct Version {
+            format: u32,
+        }
+        let no_log = "this is no event log: `hvrsim run --events FILE` writes one";
+        let version: Version = serde_json::from_str(line).map_err(|_| no_log.to_owned())?;
+        if version.format != FORMAT {
+            return Err(format!("the log has format {}, this version reads {FORMAT}", version.format));
+        }
+        serde_json::from_str(line).map_err(|error| format!("the header is damaged: {error}"))
+    }
+
+    /// The names in it.
+    #[must_use]
+    pub fn names(&self) -> Names {
+        Names { hosts: self.header.hosts.clone(), vms: self.header.vms.clone() }
+    }
+}
+
+fn read_record(names: &Names, line: &str) -> Result<Record, String> {
+    let read: LineRead = serde_json::from_str(line).map_err(|error| format!("this is no record: {error}"))?;
+    let find = |all: &[String], name: &str| {
+        all.iter().position(|n| n == name).ok_or_else(|| format!("the header has no `{name}`"))
+    };
+    let host = match read.host {
+        Some(name) => Some(HostId(u16::try_from(find(&names.hosts, &name)?).unwrap_or(u16::MAX))),
+        None => None,
+    };
+    let vm = match read.vm {
+        Some(name) => Some(VmId(u32::try_from(find(&names.vms, &name)?).unwrap_or(u32::MAX))),
+        None => None,
+    };
+    Ok(Record { seq: read.seq, at: Instant(read.at_ns), host, vm, what: read.what })
 }

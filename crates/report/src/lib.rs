@@ -1,9 +1,16 @@
 //! From the trace to what people and programs read. It knows the records and nothing of how they came to be.
 //!
 //! * [`timeline`]: who did what when, as plain text
+//! * [`transcript`]: the same as a golden holds it, and two of them compared
 //! * [`events`]: the event log, JSON Lines
 //! * [`heat`]: the map of a disk that was resynchronized, HTML
+//! * [`junit`]: results for services that show tests
+//! * [`chrome`]: a trace for Perfetto
 
+pub mod chrome;
 pub mod events;
 pub mod heat;
+pub mod junit;
+pub mod names;
 pub mod timeline;
+pub mod transcript;

@@ -14,6 +14,8 @@ use hvrsim_types::size::Bytes;
 use hvrsim_types::state::ReplicationType;
 use hvrsim_types::time::{Instant, Span};
 
+use crate::names::Names;
+
 /// Cycles of one copy since the last line about them.
 #[derive(Clone, Copy, Default)]
 struct Cycles {
@@ -25,9 +27,11 @@ struct Cycles {
 }
 
 /// Writes a timeline as records come.
-#[derive(Default)]
 pub struct Timeline {
+    names: Names,
     cycles: BTreeMap<(HostId, VmId), Cycles>,
+    /// Lines in the file are told.
+    places: bool,
 }
 
 /// Widths of the columns of hosts and machines.
@@ -35,26 +39,60 @@ const HOST_WIDTH: usize = 8;
 const VM_WIDTH: usize = 10;
 
 impl Timeline {
+    /// An empty one.
+    #[must_use]
+    pub const fn new(names: Names) -> Self {
+        Self { names, cycles: BTreeMap::new(), places: true }
+    }
+
+    /// One that does not change when the steps move in their file.
+    #[must_use]
+    pub const fn without_places(names: Names) -> Self {
+        Self { names, cycles: BTreeMap::new(), places: false }
+    }
+
     /// The lines of these records, each ended.
-    pub fn lines(&mut self, names: &dyn Look, records: &[Record]) -> String {
+    pub fn lines(&mut self, records: &[Record]) -> String {
         let mut out = String::new();
         for record in records {
             if self.counted(record) {
                 continue;
             }
-            if let Some(text) = text(names, record) {
-                self.flush(names, &mut out);
-                line(&mut out, names, record, &text);
+            if let Some(text) = text(&self.names, record) {
+                self.flush(&mut out);
+                self.line(&mut out, record, &text);
             }
         }
         out
     }
 
     /// What is still counted and not told.
-    pub fn rest(&mut self, names: &dyn Look) -> String {
+    pub fn rest(&mut self) -> String {
         let mut out = String::new();
-        self.flush(names, &mut out);
+        self.flush(&mut out);
         out
+    }
+
+    fn line(&self, out: &mut String, record: &Record, text: &str) {
+        let place = |line: u32| if self.places { format!("  (line {line})") } else { String::new() };
+        match &record.what {
+            What::Step { number: 0, .. } => drop(writeln!(out, "\n{text}")),
+            What::Step { number, line, .. } => drop(writeln!(out, "\n{number}. {text}{}", place(*line))),
+            What::Expected { line, .. } => {
+                row(
+                    out,
+                    &self.names,
+                    record.at,
+                    (record.host, record.vm),
+                    &format!("{text}{}", place(*line)),
+                );
+            }
+            _ => {
+                for part in text.lines() {
+                    row(out, &self.names, record.at, (record.host, record.vm), part);
+                }
+            }
+        }
     }
 
     /// Counts a record that is not listed by itself.
@@ -78,7 +116,7 @@ impl Timeline {
         true
     }
 
-    fn flush(&mut self, names: &dyn Look, out: &mut String) {
+    fn flush(&mut self, out: &mut String) {
         let mut counted: Vec<_> = std::mem::take(&mut self.cycles).into_iter().collect();
         counted.sort_by_key(|(_, cycles)| cycles.last);
         for ((host, vm), cycles) in counted {
@@ -92,7 +130,7 @@ impl Timeline {
             if cycles.points > 0 {
                 parts.push(format!("{} kept", many(cycles.points, "recovery point")));
             }
-            row(out, names, cycles.last, Some(host), Some(vm), &format!("  {}", parts.join(", ")));
+            row(out, &self.names, cycles.last, (Some(host), Some(vm)), &format!("  {}", parts.join(", ")));
         }
     }
 }
@@ -101,27 +139,15 @@ fn many(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
-fn line(out: &mut String, names: &dyn Look, record: &Record, text: &str) {
-    match &record.what {
-        What::Step { number: 0, .. } => drop(writeln!(out, "\n{text}")),
-        What::Step { number, line, .. } => drop(writeln!(out, "\n{number}. {text}  (line {line})")),
-        _ => {
-            for part in text.lines() {
-                row(out, names, record.at, record.host, record.vm, part);
-            }
-        }
-    }
-}
-
-fn row(out: &mut String, names: &dyn Look, at: Instant, host: Option<HostId>, vm: Option<VmId>, text: &str) {
-    let host = host.map_or("", |id| names.host_name(id));
-    let vm = vm.map_or("", |id| names.vm_name(id));
+fn row(out: &mut String, names: &Names, at: Instant, of: (Option<HostId>, Option<VmId>), text: &str) {
+    let host = of.0.map_or("", |id| names.host(id));
+    let vm = of.1.map_or("", |id| names.vm(id));
     let row = format!("  {:<17} {host:<HOST_WIDTH$} {vm:<VM_WIDTH$} {text}", at.to_string());
     let _ = writeln!(out, "{}", row.trim_end());
 }
 
 /// A record in words; `None` if the timeline leaves it out.
-fn text(names: &dyn Look, record: &Record) -> Option<String> {
+fn text(names: &Names, record: &Record) -> Option<String> {
     Some(match &record.what {
         What::Called { call, job: Some(job), .. } => format!("> {call}  [job {}]", job.0),
         What::Called { call, .. } => format!("> {call}"),
@@ -138,19 +164,19 @@ fn text(names: &dyn Look, record: &Record) -> Option<String> {
         },
         What::LinkCut { to, lasts } => {
             let lasts = lasts.map_or_else(String::new, |span: Span| format!(" for {span}"));
-            format!("! link to {} cut{lasts}", names.host_name(*to))
+            format!("! link to {} cut{lasts}", names.host(*to))
         }
-        What::LinkBack { to } => format!("! link to {} carries again", names.host_name(*to)),
+        What::LinkBack { to } => format!("! link to {} carries again", names.host(*to)),
         What::Wrote { tag, bytes } if tag.is_empty() => format!("  guest wrote {}", Bytes(*bytes)),
         What::Wrote { tag, bytes } => format!("  guest wrote `{tag}`, {}", Bytes(*bytes)),
         What::Transfer { source, percent: 0 } => {
-            format!("  transfer from {} begins", names.host_name(*source))
+            format!("  transfer from {} begins", names.host(*source))
         }
         What::Transfer { source, percent } => {
-            format!("  transfer from {} goes on at {percent} %", names.host_name(*source))
+            format!("  transfer from {} goes on at {percent} %", names.host(*source))
         }
         What::Session { source, counts, done: true } if counts.blocks_total == 0 => {
-            format!("  nothing to receive from {}", names.host_name(*source))
+            format!("  nothing to receive from {}", names.host(*source))
         }
         What::Session { source, counts, done } => {
             let resent = if counts.resent_bytes == 0 {
@@ -161,7 +187,7 @@ fn text(names: &dyn Look, record: &Record) -> Option<String> {
             format!(
                 "  {} from {}: compared {}, sent {}{resent}",
                 if *done { "everything received" } else { "transfer given up" },
-                names.host_name(*source),
+                names.host(*source),
                 Bytes(counts.compared_bytes),
                 Bytes(counts.sent_bytes),
             )
@@ -174,9 +200,9 @@ fn text(names: &dyn Look, record: &Record) -> Option<String> {
         What::Text(text) if text.is_empty() => return None,
         What::Text(text) => format!("  {}", text.replace('\n', "\n  ")),
         What::Step { text, .. } => text.clone(),
-        What::Expected { line, met, text } => {
+        What::Expected { met, text, .. } => {
             let words: Vec<&str> = text.split_whitespace().collect();
-            format!("{} {}  (line {line})", if *met { "ok   " } else { "WRONG" }, words.join(" "))
+            format!("{} {}", if *met { "ok   " } else { "WRONG" }, words.join(" "))
         }
     })
 }

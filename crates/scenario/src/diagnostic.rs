@@ -45,19 +45,22 @@ pub struct Diagnostic {
     pub message: String,
     /// What to do.
     pub help: Option<String>,
+    /// The line that the place begins in.
+    pub shown: String,
 }
 
 impl Diagnostic {
     /// An error in `source` at `place`.
     pub fn error(source: &Source, place: Place, message: impl Into<String>, help: Option<String>) -> Self {
-        Self { name: source.name.clone(), severity: Severity::Error, place, message: message.into(), help }
+        let (name, shown) = (source.file(place).name.clone(), source.line(place).to_owned());
+        Self { name, severity: Severity::Error, place, message: message.into(), help, shown }
     }
 
     /// Writes the message as `file:line:column: error: ...`, the line with a mark under the place, and the help.
     ///
-    /// `text` is the source's text; `colour` adds ANSI colours, which carry nothing that the words do not.
+    /// `colour` adds ANSI colours, which carry nothing that the words do not.
     #[must_use]
-    pub fn render(&self, text: &str, colour: bool) -> String {
+    pub fn render(&self, colour: bool) -> String {
         let paint = |code: &'static str| if colour { code } else { "" };
         let (strong, off) = (paint(self.severity.colour()), paint("\x1b[0m"));
         let dim = paint("\x1b[1;34m");
@@ -67,8 +70,8 @@ impl Diagnostic {
         let _ = writeln!(out, "{}:{line}:{column}: {strong}{label}{off}: {}", self.name, self.message);
         let number = line.to_string();
         let margin = " ".repeat(number.len());
-        if let Some(shown) = text.lines().nth(line.saturating_sub(1) as usize) {
-            let (shown, mark) = self.marked(shown);
+        if !self.shown.is_empty() {
+            let (shown, mark) = self.marked(&self.shown);
             let _ = writeln!(out, "{margin} {dim}|{off}");
             let _ = writeln!(out, "{dim}{number} |{off} {}", shown.trim_end());
             let _ = writeln!(out, "{margin} {dim}|{off} {strong}{mark}{off}");
@@ -103,18 +106,15 @@ mod tests {
     #[test]
     fn shows_the_line_and_marks_the_place() {
         let source = Source::new("a.yaml", "x: é foo\n");
-        let place = Place { line: 1, column: 6, start: 6, end: 9 };
-        let shown = Diagnostic::error(&source, place, "bad", Some("good".into())).render(&source.text, false);
+        let place = Place { file: 0, line: 1, column: 6, start: 6, end: 9 };
+        let shown = Diagnostic::error(&source, place, "bad", Some("good".into())).render(false);
         assert_eq!(shown, "a.yaml:1:6: error: bad\n  |\n1 | x: é foo\n  |      ^^^\n  = help: good\n");
     }
 
     #[test]
     fn a_place_outside_the_text_is_shown_without_a_line() {
-        let place = Place { line: 9, column: 1, start: 90, end: 91 };
+        let place = Place { file: 0, line: 9, column: 1, start: 90, end: 91 };
         let source = Source::new("a.yaml", "x: 1\n");
-        assert_eq!(
-            Diagnostic::error(&source, place, "bad", None).render(&source.text, false),
-            "a.yaml:9:1: error: bad\n"
-        );
+        assert_eq!(Diagnostic::error(&source, place, "bad", None).render(false), "a.yaml:9:1: error: bad\n");
     }
 }

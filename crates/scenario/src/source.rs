@@ -3,25 +3,48 @@
 
 use std::ops::Deref;
 
-/// A scenario file as read.
+/// A scenario file as read, with the files that it includes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Source {
     /// The name for messages: the path as the user gave it.
     pub name: String,
     /// The content.
     pub text: String,
+    /// The files that its topology includes, in order; [`Place::file`] counts them from 1.
+    pub included: Vec<Source>,
 }
 
 impl Source {
     /// A source from its name and text.
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { name: name.into(), text: text.into() }
+        Self { name: name.into(), text: text.into(), included: Vec::new() }
+    }
+
+    /// The file that a place is in.
+    #[must_use]
+    pub fn file(&self, place: Place) -> &Self {
+        let included = usize::from(place.file).checked_sub(1).and_then(|index| self.included.get(index));
+        included.unwrap_or(self)
+    }
+
+    /// The text at a place.
+    #[must_use]
+    pub fn at(&self, place: Place) -> &str {
+        place.of(&self.file(place).text)
+    }
+
+    /// The whole line that a place begins in.
+    #[must_use]
+    pub fn line(&self, place: Place) -> &str {
+        self.file(place).text.lines().nth(place.line.saturating_sub(1) as usize).unwrap_or("")
     }
 }
 
 /// A stretch of the text.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Place {
+    /// Which file: 0 is the scenario's own, the others are those that it includes, in order.
+    pub file: u16,
     /// The line of its start, from 1.
     pub line: u32,
     /// The column of its start in characters, from 1.
@@ -48,6 +71,7 @@ impl Place {
         let len = if within.is_char_boundary(len) { len } else { within.len() };
         let start = self.start + narrow(before.len());
         Self {
+            file: self.file,
             line: self.line,
             column: self.column + narrow(before.chars().count()),
             start,

@@ -55,6 +55,28 @@ impl Node {
             Kind::Map(_) => "a map".to_owned(),
         }
     }
+
+    /// A scalar as it stands in a file or argument.
+    pub(crate) fn plain(text: &str, place: Place) -> Self {
+        let kind = if is_null(text) { Kind::Null } else { Kind::Scalar(text.to_owned(), Style::Plain) };
+        Self { place, kind }
+    }
+
+    fn belongs_to(&mut self, file: u16) {
+        self.place.file = file;
+        match &mut self.kind {
+            Kind::Null | Kind::Scalar(..) => {}
+            Kind::List(items) => items.iter_mut().for_each(|item| item.belongs_to(file)),
+            Kind::Map(entries) => entries.iter_mut().for_each(|(key, value)| {
+                key.place.file = file;
+                value.belongs_to(file);
+            }),
+        }
+    }
+}
+
+fn is_null(text: &str) -> bool {
+    matches!(text, "~" | "null" | "Null" | "NULL" | "")
 }
 
 /// A scenario is written by hand: more is an attack or an accident.
@@ -65,11 +87,20 @@ const MAX_NODES: usize = 200_000;
 const MAX_DEPTH: usize = 48;
 
 /// Reads one document. `None` in the first place when the syntax is broken; what is wrong otherwise (duplicate
-/// keys, advices) stands beside the tree.
-pub(crate) fn parse(source: &Source) -> (Option<Node>, Vec<Diagnostic>) {
+/// keys, advices) stands beside the tree. `file` is the source's number, which all places get.
+pub(crate) fn parse(source: &Source, file: u16) -> (Option<Node>, Vec<Diagnostic>) {
+    let (mut node, mut diagnostics) = parse_text(source);
+    if file > 0 {
+        node.iter_mut().for_each(|node| node.belongs_to(file));
+        diagnostics.iter_mut().for_each(|diagnostic| diagnostic.place.file = file);
+    }
+    (node, diagnostics)
+}
+
+fn parse_text(source: &Source) -> (Option<Node>, Vec<Diagnostic>) {
     if source.text.len() > MAX_BYTES {
         let message = "the file is larger than 16 MiB: that is no scenario";
-        let place = Place { line: 1, column: 1, start: 0, end: 0 };
+        let place = Place { line: 1, column: 1, ..Place::default() };
         return (None, vec![Diagnostic::error(source, place, message, None)]);
     }
     let mut reader = Tree {
@@ -149,7 +180,7 @@ impl<'s> Tree<'s> {
         match root {
             Some(node) => Ok(node),
             None => self.fail(
-                Place { line: 1, column: 1, start: 0, end: 0 },
+                Place { line: 1, column: 1, ..Place::default() },
                 "the file is empty: a scenario needs `scenario`, `topology` and `steps`",
                 None,
             ),
@@ -273,14 +304,18 @@ fn scalar(text: &str, style: ScalarStyle, span: Span) -> Node {
         ScalarStyle::Literal => Style::Literal,
         ScalarStyle::Folded => Style::Folded,
     };
-    let null = style == Style::Plain && matches!(text, "~" | "null" | "Null" | "NULL" | "");
-    let kind = if null { Kind::Null } else { Kind::Scalar(text.to_owned(), style) };
+    let kind = if style == Style::Plain && is_null(text) {
+        Kind::Null
+    } else {
+        Kind::Scalar(text.to_owned(), style)
+    };
     Node { place: place(span), kind }
 }
 
 fn place(span: Span) -> Place {
     let (start, end) = (offset(span.start), offset(span.end));
     Place {
+        file: 0,
         line: narrow(span.start.line()),
         column: narrow(span.start.col() + 1),
         start,
@@ -309,6 +344,7 @@ fn syntax(source: &Source, error: &ScanError) -> Diagnostic {
     let rest = source.text.get(start as usize..).unwrap_or("");
     let width = rest.chars().next().filter(|c| *c != '\n').map_or(0, char::len_utf8);
     let at = Place {
+        file: 0,
         line: narrow(marker.line()),
         column: narrow(marker.col() + 1),
         start,
@@ -332,7 +368,7 @@ fn tab_in_indentation(source: &Source, at: Place) -> Option<Place> {
         let indentation = &text[..text.find(|c: char| !matches!(c, ' ' | '\t')).unwrap_or(text.len())];
         if let Some(tab) = indentation.find('\t') {
             let start = narrow(from + tab);
-            return Some(Place { line, column: narrow(tab + 1), start, end: start + 1 });
+            return Some(Place { file: 0, line, column: narrow(tab + 1), start, end: start + 1 });
         }
         from += text.find('\n')? + 1;
     }
@@ -350,6 +386,7 @@ fn opening_quote(source: &Source, at: Place) -> Place {
     let line_start = before[..quote].rfind('\n').map_or(0, |n| n + 1);
     let start = narrow(quote);
     Place {
+        file: 0,
         line: narrow(before[..quote].matches('\n').count() + 1),
         column: narrow(before[line_start..quote].chars().count() + 1),
         start,
@@ -397,23 +434,24 @@ fn explain(error: &ScanError) -> (String, Option<&'static str>) {
 /// Words that other YAML tools read differently.
 fn advise(source: &Source, node: &Node, out: &mut Vec<Diagnostic>) {
     match &node.kind {
-        Kind::Scalar(text, Style::Plain) => {
-            if let Some(read) = read_elsewhere(text) {
-                out.push(Diagnostic {
-                    severity: Severity::Advice,
-                    ..Diagnostic::error(
-                        source,
-                        node.place,
-                        format!("`{text}` without quotes: tools of YAML 1.1 read it as {read}"),
-                        Some(format!("write \"{text}\"")),
-                    )
-                });
-            }
-        }
+        Kind::Scalar(text, Style::Plain) => advise_word(source, text, node.place, out),
         Kind::Null | Kind::Scalar(..) => {}
         Kind::List(items) => items.iter().for_each(|item| advise(source, item, out)),
-        Kind::Map(entries) => entries.iter().for_each(|(_, value)| advise(source, value, out)),
+        Kind::Map(entries) => entries.iter().for_each(|(key, value)| {
+            advise_word(source, &key.text, key.place, out);
+            advise(source, value, out);
+        }),
     }
+}
+
+fn advise_word(source: &Source, text: &str, place: Place, out: &mut Vec<Diagnostic>) {
+    let Some(read) = read_elsewhere(text) else { return };
+    if place.of(&source.text).starts_with(['"', '\'']) {
+        return;
+    }
+    let message = format!("`{text}` without quotes: tools of YAML 1.1 read it as {read}");
+    let help = Some(format!("write \"{text}\""));
+    out.push(Diagnostic { severity: Severity::Advice, ..Diagnostic::error(source, place, message, help) });
 }
 
 fn read_elsewhere(text: &str) -> Option<&'static str> {

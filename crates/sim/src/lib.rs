@@ -7,7 +7,7 @@
 //! * [`ledger`]: which content every copy has, and what is lost
 //! * [`link`], [`guest`]: links and guests
 //! * [`trace`]: records and the digest
-//! * [`look`]: what clients see
+//! * [`look`]: what clients see; [`watch`]: what records tell of protection
 
 mod effect;
 pub mod guest;
@@ -19,6 +19,7 @@ mod looking;
 pub mod sim;
 pub mod store;
 pub mod trace;
+pub mod watch;
 pub mod world;
 
 pub use look::Look;

@@ -1,5 +1,7 @@
 //! What must be so.
 
+use std::fmt;
+
 use hvrsim_types::code::ReturnCode;
 use hvrsim_types::id::{CopyId, HostId, VmId};
 use hvrsim_types::job::JobState;
@@ -31,13 +33,58 @@ pub enum Expectation {
         /// What it must be equal to.
         same_as: At<Content>,
     },
-    /// `finding`: the simulator has noticed this.
+    /// `finding`: the simulator has noticed this; `not`: it has not.
     Finding {
         /// What.
         finding: At<Finding>,
+        /// It must have been noticed.
+        noticed: bool,
         /// Of which machine.
         vm: At<VmId>,
     },
+    /// How well a machine is protected.
+    Protection(ProtectionExpectation),
+}
+
+/// How well a machine must be protected. What is `None` may be anything; at least one is given.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ProtectionExpectation {
+    /// The machine.
+    pub vm: At<VmId>,
+    /// `protected`: a primary copy replicates it, or everything has been sent for a planned failover.
+    pub protected: Option<At<bool>>,
+    /// `rpo`: the age of what the other side has, if the running side were lost now.
+    pub rpo: Option<At<Comparison<Span>>>,
+}
+
+/// What must not be at any moment, looked at after every event.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Never {
+    /// What.
+    pub what: NeverWhat,
+    /// Of which machine; `None` is any.
+    pub vm: Option<At<VmId>>,
+}
+
+/// What must not be.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum NeverWhat {
+    /// `running-on-both`: a machine runs on two hosts.
+    RunningOnBoth,
+    /// `unprotected-longer-than`: a machine that was replicated once is not for so long.
+    UnprotectedLongerThan(Span),
+    /// `rpo`: the age of what the other side has.
+    Rpo(Comparison<Span>),
+}
+
+impl fmt::Display for NeverWhat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RunningOnBoth => f.write_str("running-on-both"),
+            Self::UnprotectedLongerThan(span) => write!(f, "unprotected-longer-than: {span}"),
+            Self::Rpo(rpo) => write!(f, "rpo: {rpo}"),
+        }
+    }
 }
 
 /// How a copy must be. What is `None` may be anything; at least one is given.
@@ -55,6 +102,8 @@ pub struct CopyExpectation {
     pub health: Option<At<Health>>,
     /// `power`.
     pub power: Option<At<Power>>,
+    /// `recovery-points`: how many it keeps.
+    pub points: Option<At<Comparison<u64>>>,
 }
 
 /// How a job must be. What is `None` may be anything; at least one is given.

@@ -8,7 +8,10 @@ pub mod value;
 use hvrsim_replica::profile::Profile;
 use hvrsim_types::time::Calendar;
 
+use std::collections::BTreeMap;
+
 use crate::source::{At, Source};
+use expect::Never;
 use step::Step;
 use topology::{DiskSource, Topology};
 
@@ -31,9 +34,40 @@ pub struct Scenario {
     pub topology: Topology,
     /// `steps`, in order.
     pub steps: Vec<Step>,
+    /// `cleanup`: steps that are carried out at the end, however the others came out.
+    pub cleanup: Vec<Step>,
+    /// `never`: what must not be at any moment.
+    pub never: Vec<At<Never>>,
+    /// `golden`: the file that holds the recorded timeline, relative to the scenario's.
+    pub golden: Option<At<String>>,
+    /// The files that the topology includes, as written, in the order of [`Source::included`].
+    pub included: Vec<String>,
+    /// The combination of `matrix` that this run is: keys and values in order; empty without one.
+    pub cell: Vec<(String, String)>,
+    /// The values of all parameters, those of the matrix included.
+    pub params: BTreeMap<String, String>,
 }
 
 impl Scenario {
+    /// The title, with the combination of the matrix.
+    #[must_use]
+    pub fn full_title(&self) -> String {
+        if self.cell.is_empty() {
+            return self.title.value.clone();
+        }
+        let cell: Vec<String> = self.cell.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        format!("{} [{}]", self.title.value, cell.join(", "))
+    }
+
+    /// The combination of the matrix as a part of file names; empty without one.
+    #[must_use]
+    pub fn cell_name(&self) -> String {
+        let plain = |c: char| if c.is_alphanumeric() || matches!(c, '.' | '_') { c } else { '_' };
+        let words: Vec<String> =
+            self.cell.iter().map(|(_, value)| value.chars().map(plain).collect()).collect();
+        words.join("-")
+    }
+
     /// The images that virtual machines start from, as written: relative to the scenario's file.
     pub fn images(&self) -> impl Iterator<Item = &At<String>> {
         let disks = self.topology.vms.iter().flat_map(|vm| &vm.disks);

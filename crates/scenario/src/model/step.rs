@@ -20,6 +20,8 @@ pub struct Step {
     pub place: Place,
     /// `name`: what it is for, for reports.
     pub name: Option<String>,
+    /// `within`: how long it may take, its RTO.
+    pub within: Option<At<Span>>,
     /// What it does.
     pub action: Action,
 }
@@ -47,6 +49,10 @@ pub enum Action {
     Mark(Mark),
     /// A text for the timeline.
     Note(At<String>),
+    /// Steps over and over.
+    Repeat(Repeat),
+    /// Several operators at once.
+    Parallel(Vec<Operator>),
 }
 
 impl Action {
@@ -64,8 +70,28 @@ impl Action {
             Self::Expect(_) => "expect",
             Self::Mark(_) => "mark",
             Self::Note(_) => "note",
+            Self::Repeat(_) => "repeat",
+            Self::Parallel(_) => "parallel",
         }
     }
+}
+
+/// `repeat`: steps over and over.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Repeat {
+    /// `times`: how often, at least once.
+    pub times: u64,
+    /// The steps.
+    pub steps: Vec<Step>,
+}
+
+/// One of the operators of `parallel`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Operator {
+    /// Who, for reports.
+    pub name: At<String>,
+    /// What this one does, in order.
+    pub steps: Vec<Step>,
 }
 
 /// `run`: cmdlets, one a line.

@@ -153,6 +153,16 @@ pub enum Preset {
     Enabled,
     /// The initial replication is done.
     Replicating,
+    /// Then replication was suspended.
+    Suspended,
+    /// Then the machine was stopped and a planned failover prepared.
+    PreparedForFailover,
+    /// Then it was failed over, and runs there if its `power` says so; not completed.
+    FailedOverWaitingCompletion,
+    /// Then the failover was completed.
+    FailedOver,
+    /// Failed over as planned and reversed: the other host is the primary now.
+    Reversed,
 }
 
 /// What a guest writes by itself while it runs.

@@ -5,13 +5,18 @@ use hvrsim_types::time::Span;
 
 use super::Reader;
 use super::fields::{Fields, listed, suggestion};
-use crate::model::expect::{CopyExpectation, Expectation, Finding, JobExpectation, Lost, LostExpectation};
-use crate::model::value::Relation;
+use crate::model::expect::{
+    CopyExpectation, Expectation, Finding, JobExpectation, Lost, LostExpectation, Never, NeverWhat,
+    ProtectionExpectation,
+};
+use crate::model::value::{Comparison, Relation};
 use crate::source::At;
 use crate::yaml::{Kind, Node};
 
 /// What can be said of a copy.
-const OF_COPY: &[&str] = &["mode", "replication", "health", "power"];
+const OF_COPY: &[&str] = &["mode", "replication", "health", "power", "recovery-points"];
+/// What can be said of a machine's protection.
+const OF_PROTECTION: &[&str] = &["protected", "rpo"];
 /// What can be said of a job.
 const OF_JOB: &[&str] = &["state", "progress", "sent", "compared", "resent", "error"];
 
@@ -44,13 +49,15 @@ impl Reader<'_> {
             let disk = self.need(&fields, "disk").and_then(|n| self.copy(n));
             let same_as = self.need(&fields, "same-as").and_then(|n| self.content(n));
             Expectation::SameContent { disk: disk?, same_as: same_as? }
-        } else if has("finding") {
+        } else if has("finding") || has("not") {
             self.finding(node)?
+        } else if has("protected") || has("rpo") {
+            self.protection(node)?
         } else if has("vm") || has("host") {
             let fields = self.fields(node, "an expectation of a copy", &with(&["vm", "host"], OF_COPY))?;
             Expectation::Copy(self.copy_expectation(&fields)?)
         } else {
-            let kinds = ["vm", "job", "lost", "disks", "disk", "finding"];
+            let kinds = ["vm", "job", "lost", "disks", "disk", "finding", "not", "protected", "rpo"];
             let help = match entries.first() {
                 Some((key, _)) => suggestion(&key.text, &kinds, "it has one of"),
                 None => format!("it has one of {}", listed(kinds)),
@@ -69,7 +76,72 @@ impl Reader<'_> {
         let replication = self.optional(fields, "replication", Self::state);
         let health = self.optional(fields, "health", Self::health);
         let power = self.optional(fields, "power", Self::power);
-        Some(CopyExpectation { vm: vm?, host: host?, mode, replication, health, power })
+        let points = self.optional(fields, "recovery-points", |r, n| {
+            r.comparison(n, "a number of recovery points", Relation::Equal, |text| {
+                text.parse().map_err(|_| String::new())
+            })
+        });
+        Some(CopyExpectation { vm: vm?, host: host?, mode, replication, health, power, points })
+    }
+
+    fn protection(&mut self, node: &Node) -> Option<Expectation> {
+        let keys = with(&["vm"], OF_PROTECTION);
+        let fields = self.fields(node, "an expectation of the protection", &keys)?;
+        let vm = self.need(&fields, "vm").and_then(|n| self.vm(n));
+        let protected = self.optional(&fields, "protected", Self::boolean);
+        let rpo = self.optional(&fields, "rpo", |r, n| r.span_comparison(n, Relation::AtMost));
+        Some(Expectation::Protection(ProtectionExpectation { vm: vm?, protected, rpo }))
+    }
+
+    fn span_comparison(&mut self, node: &Node, bare: Relation) -> Option<At<Comparison<Span>>> {
+        self.comparison(node, Span::EXPECTED, bare, Span::parse)
+    }
+
+    /// `never`: a list of words, and of maps with one of the words as a key.
+    pub(super) fn never(&mut self, node: &Node) -> Option<Vec<At<Never>>> {
+        let Kind::List(items) = &node.kind else {
+            let help = Some("begin each with `- `".to_owned());
+            self.error(node.place, format!("`never` is a list, found {}", node.found()), help);
+            return None;
+        };
+        let read: Vec<Option<At<Never>>> = items.iter().map(|item| self.never_one(item)).collect();
+        read.into_iter().collect()
+    }
+
+    fn never_one(&mut self, node: &Node) -> Option<At<Never>> {
+        const RUNNING: &str = "running-on-both";
+        const UNPROTECTED: &str = "unprotected-longer-than";
+        if let Kind::Scalar(text, _) = &node.kind
+            && [UNPROTECTED, "rpo"].contains(&text.as_str())
+        {
+            let help = Some(format!("such as `{text}: 1h`"));
+            self.error(node.place, format!("`{text}` needs a time"), help);
+            return None;
+        }
+        if !matches!(node.kind, Kind::Map(_)) {
+            let words = [(RUNNING, ()), (UNPROTECTED, ()), ("rpo", ())];
+            self.word(node, "something that can be forbidden", &words)?;
+            return Some(At::new(Never { what: NeverWhat::RunningOnBoth, vm: None }, node.place));
+        }
+        let fields = self.fields(node, "an entry of `never`", &[RUNNING, UNPROTECTED, "rpo", "vm"])?;
+        let vm = self.optional(&fields, "vm", Self::vm);
+        let mut found: Vec<NeverWhat> = Vec::new();
+        if let Some(node) = fields.get(RUNNING) {
+            self.word(node, "`true`", &[("true", ())])?;
+            found.push(NeverWhat::RunningOnBoth);
+        }
+        if let Some(node) = fields.get(UNPROTECTED) {
+            found.push(NeverWhat::UnprotectedLongerThan(self.span(node)?.value));
+        }
+        if let Some(node) = fields.get("rpo") {
+            found.push(NeverWhat::Rpo(self.span_comparison(node, Relation::Above)?.value));
+        }
+        if found.len() != 1 {
+            let message = format!("an entry of `never` has one of {}", listed([RUNNING, UNPROTECTED, "rpo"]));
+            self.error(node.place, message, Some("begin a new one with `- `".to_owned()));
+            return None;
+        }
+        Some(At::new(Never { what: found.pop()?, vm }, node.place))
     }
 
     /// `bare` is what a progress without a sign means.
@@ -144,9 +216,7 @@ impl Reader<'_> {
                     text.parse().map_err(|_| String::new())
                 })
             }),
-            time: self.optional(&fields, "time", |r, n| {
-                r.comparison(n, Span::EXPECTED, Relation::Equal, Span::parse)
-            }),
+            time: self.optional(&fields, "time", |r, n| r.span_comparison(n, Relation::Equal)),
         })
     }
 
@@ -159,12 +229,16 @@ impl Reader<'_> {
     }
 
     fn finding(&mut self, node: &Node) -> Option<Expectation> {
-        let fields = self.fields(node, "an expectation of a finding", &["finding", "vm"])?;
+        let fields = self.fields(node, "an expectation of a finding", &["finding", "not", "vm"])?;
         let vm = self.need(&fields, "vm").and_then(|n| self.vm(n));
         let words: Vec<(&str, Finding)> =
             Finding::ALL.iter().map(|finding| (finding.label(), *finding)).collect();
-        let finding = fields.get("finding").and_then(|n| self.word(n, "a finding", &words));
-        Some(Expectation::Finding { finding: finding?, vm: vm? })
+        let (wanted, refused) = (fields.get("finding"), fields.get("not"));
+        if let (Some(_), Some(refused)) = (wanted, refused) {
+            self.error(refused.place, "either `finding` or `not`", None);
+        }
+        let finding = wanted.or(refused).and_then(|n| self.word(n, "a finding", &words));
+        Some(Expectation::Finding { finding: finding?, noticed: wanted.is_some(), vm: vm? })
     }
 }
 

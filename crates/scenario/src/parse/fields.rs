@@ -76,11 +76,22 @@ impl Reader<'_> {
         what: &'static str,
         known: &[&str],
     ) -> Option<Fields<'n>> {
+        self.fields_or(node, what, known, &|_| None)
+    }
+
+    /// The same; `help` knows better than the nearest name what to do about some of the others.
+    pub(super) fn fields_or<'n>(
+        &mut self,
+        node: &'n Node,
+        what: &'static str,
+        known: &[&str],
+        help: &dyn Fn(&str) -> Option<String>,
+    ) -> Option<Fields<'n>> {
         let entries = self.entries(node, what)?;
         for (key, _) in entries {
             if !known.contains(&key.text.as_str()) {
                 let message = format!("{what} has no key `{}`", key.text);
-                let help = suggestion(&key.text, known, "its keys are");
+                let help = help(&key.text).unwrap_or_else(|| suggestion(&key.text, known, "its keys are"));
                 self.error(key.place, message, Some(help));
             }
         }

@@ -10,11 +10,17 @@ mod topology;
 mod value;
 mod words;
 
+pub(crate) use step::ACTIONS;
+
 use hvrsim_replica::profile::{Generation, Profile};
 use hvrsim_types::time::Calendar;
 
+use std::collections::BTreeMap;
+
 use crate::diagnostic::Diagnostic;
+use crate::expand;
 use crate::model::Scenario;
+use crate::model::step::Step;
 use crate::model::topology::Topology;
 use crate::source::{At, Place, Source};
 use crate::yaml::{Kind, Node};
@@ -44,7 +50,23 @@ pub(crate) struct Reader<'a> {
     pub(crate) jobs: Vec<At<String>>,
     /// Tags of writes so far.
     pub(crate) tags: Vec<String>,
+    /// Inside of `parallel`.
+    pub(crate) parallel: bool,
 }
+
+/// The keys of a scenario, without those that are expanded before.
+const KEYS: [&str; 10] = [
+    "scenario",
+    "description",
+    "seed",
+    "start",
+    "profile",
+    "topology",
+    "steps",
+    "cleanup",
+    "never",
+    "golden",
+];
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(source: &'a Source) -> Self {
@@ -56,6 +78,7 @@ impl<'a> Reader<'a> {
             sizes: Vec::new(),
             jobs: Vec::new(),
             tags: Vec::new(),
+            parallel: false,
         }
     }
 
@@ -65,8 +88,7 @@ impl<'a> Reader<'a> {
 
     /// The whole scenario; `None` when something had to be left out, which is then in `diagnostics`.
     pub(crate) fn scenario(&mut self, root: &Node) -> Option<Scenario> {
-        let keys = ["scenario", "description", "seed", "start", "profile", "topology", "steps"];
-        let fields = self.fields(root, "a scenario", &keys)?;
+        let fields = self.fields(root, "a scenario", &[&KEYS[..], &expand::KEYS].concat())?;
         let title = self.need(&fields, "scenario").and_then(|node| self.text(node));
         let description = self.optional(&fields, "description", Self::text);
         let seed = self.optional(&fields, "seed", Self::count);
@@ -77,17 +99,10 @@ impl<'a> Reader<'a> {
             Some(node) => self.topology(node),
             None => return None,
         }
-        let steps = match self.need(&fields, "steps") {
-            Some(Node { kind: Kind::List(items), .. }) => {
-                items.iter().filter_map(|item| self.step(item)).collect()
-            }
-            Some(node) => {
-                let message = format!("`steps` is a list, found {}", node.found());
-                self.error(node.place, message, Some("begin each step with `- `".to_owned()));
-                return None;
-            }
-            None => return None,
-        };
+        let never = self.optional(&fields, "never", Self::never);
+        let steps = self.need(&fields, "steps").and_then(|node| self.steps(node, "`steps`"));
+        let cleanup = self.optional(&fields, "cleanup", |r, node| r.steps(node, "`cleanup`"));
+        let golden = self.optional(&fields, "golden", Self::name);
         Some(Scenario {
             source: self.source.clone(),
             title: title?,
@@ -96,8 +111,24 @@ impl<'a> Reader<'a> {
             calendar: calendar.map(|at| at.value).unwrap_or_default(),
             profile: profile.unwrap_or_default(),
             topology: std::mem::take(&mut self.topology),
-            steps,
+            steps: steps?,
+            cleanup: cleanup.unwrap_or_default(),
+            never: never.unwrap_or_default(),
+            golden,
+            included: Vec::new(),
+            cell: Vec::new(),
+            params: BTreeMap::new(),
         })
+    }
+
+    /// A list of steps; those that are wrong are told and left out.
+    fn steps(&mut self, node: &Node, what: &str) -> Option<Vec<Step>> {
+        let Kind::List(items) = &node.kind else {
+            let message = format!("{what} is a list, found {}", node.found());
+            self.error(node.place, message, Some("begin each step with `- `".to_owned()));
+            return None;
+        };
+        Some(items.iter().filter_map(|item| self.step(item)).collect())
     }
 
     fn profile(&mut self, node: &Node) -> Option<Profile> {

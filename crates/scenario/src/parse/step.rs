@@ -9,14 +9,28 @@ use hvrsim_wmi::table::METHODS;
 
 use super::Reader;
 use super::fields::{Fields, listed, suggestion};
-use crate::model::step::{Action, Condition, Fails, Fault, HostPower, Mark, Repair, Run, Step, Until, Write};
+use crate::model::step::{
+    Action, Condition, Fails, Fault, HostPower, Mark, Operator, Repair, Repeat, Run, Step, Until, Write,
+};
 use crate::model::value::Relation;
 use crate::source::{At, Place};
 use crate::yaml::{Kind, Node, Style};
 
 /// The keys that say what a step does.
-const ACTIONS: &[&str] =
-    &["run", "invoke", "write", "advance", "until", "fault", "repair", "expect", "mark", "note"];
+pub(crate) const ACTIONS: &[&str] = &[
+    "run", "invoke", "write", "advance", "until", "fault", "repair", "expect", "mark", "note", "repeat",
+    "parallel",
+];
+/// Keys that newcomers put beside an action, and what they stand inside of.
+const INSIDE: &[(&str, &str)] = &[
+    ("timeout", "until: { ..., timeout: 2h }"),
+    ("rule", "fails: { rule: PF-67 }"),
+    ("code", "fails: { code: 32775 }"),
+    ("times", "repeat: { times: 3, steps: [ ... ] }"),
+    ("steps", "repeat: { times: 3, steps: [ ... ] }"),
+];
+/// More rounds than anybody reads are an accident.
+const MAX_TIMES: u64 = 100_000;
 /// The keys that go with some actions, and with which.
 const COMPANIONS: &[(&str, &[&str])] = &[
     ("host", &["run", "invoke"]),
@@ -24,6 +38,7 @@ const COMPANIONS: &[(&str, &[&str])] = &[
     ("as", &["run", "invoke"]),
     ("with", &["invoke"]),
     ("returns", &["invoke"]),
+    ("within", &["run", "invoke", "until", "repeat", "parallel"]),
 ];
 
 impl Reader<'_> {
@@ -33,7 +48,11 @@ impl Reader<'_> {
             .chain(ACTIONS.iter().copied())
             .chain(COMPANIONS.iter().map(|(key, _)| *key))
             .collect();
-        let fields = self.fields(node, "a step", &known)?;
+        let misplaced = |key: &str| {
+            let inside = INSIDE.iter().find(|(name, _)| *name == key);
+            inside.map(|(_, form)| format!("it stands inside: `{form}`"))
+        };
+        let fields = self.fields_or(node, "a step", &known, &misplaced)?;
         let name = self.optional(&fields, "name", Self::text).map(|at| at.value);
         let (word, place) = self.one_action(&fields)?;
         for (key, with) in COMPANIONS {
@@ -43,12 +62,13 @@ impl Reader<'_> {
                 self.error(key.place, message, help);
             }
         }
+        let within = self.optional(&fields, "within", Self::span);
         let node = fields.get(word)?;
         let action = self.action(word, &fields, node);
         if action.is_none() {
             self.keep_job_name(&fields);
         }
-        Some(Step { place, name, action: action? })
+        Some(Step { place, name, within, action: action? })
     }
 
     fn action(&mut self, word: &str, fields: &Fields<'_>, node: &Node) -> Option<Action> {
@@ -62,6 +82,8 @@ impl Reader<'_> {
             "repair" => Action::Repair(self.repair(node)?),
             "expect" => Action::Expect(self.expect(node)?),
             "mark" => Action::Mark(self.mark(node)?),
+            "repeat" => Action::Repeat(self.repeat(node)?),
+            "parallel" => Action::Parallel(self.parallel(node)?),
             _ => Action::Note(self.text(node)?),
         })
     }
@@ -81,9 +103,9 @@ impl Reader<'_> {
             Some((*word, key.place))
         });
         let Some((word, place)) = found.next() else {
-            let unknown = fields
-                .keys()
-                .any(|key| !matches!(key.text.as_str(), "name" | "host" | "as" | "fails" | "with"));
+            let unknown = fields.keys().any(|key| {
+                !matches!(key.text.as_str(), "name" | "host" | "as" | "fails" | "with" | "within")
+            });
             if !unknown {
                 let help = format!("a step has one of {}", listed(ACTIONS.iter().copied()));
                 self.error(fields.place, "this step does nothing", Some(help));
@@ -96,6 +118,45 @@ impl Reader<'_> {
             return None;
         }
         Some((word, place))
+    }
+
+    fn repeat(&mut self, node: &Node) -> Option<Repeat> {
+        let fields = self.fields(node, "`repeat`", &["times", "steps"])?;
+        let times = self.need(&fields, "times").and_then(|n| self.count(n));
+        let steps = self.need(&fields, "steps").and_then(|n| self.steps(n, "`steps` of `repeat`"));
+        let times = times?;
+        if times.value == 0 || times.value > MAX_TIMES {
+            self.error(
+                times.place,
+                format!("steps are repeated once or more, at most {MAX_TIMES} times"),
+                None,
+            );
+            return None;
+        }
+        Some(Repeat { times: times.value, steps: steps? })
+    }
+
+    fn parallel(&mut self, node: &Node) -> Option<Vec<Operator>> {
+        if self.parallel {
+            let help = Some("name all operators in the outer one".to_owned());
+            self.error(node.place, "`parallel` inside of `parallel`", help);
+            return None;
+        }
+        let entries = self.entries(node, "`parallel`")?;
+        if entries.len() < 2 {
+            let help = Some("such as `parallel: { north: [ ... ], south: [ ... ] }`".to_owned());
+            self.error(node.place, "`parallel` needs two operators, each with a list of steps", help);
+        }
+        self.parallel = true;
+        let mut operators = Vec::new();
+        for (key, node) in entries {
+            let name = At::new(key.text.clone(), key.place);
+            if let Some(steps) = self.steps(node, "what an operator does") {
+                operators.push(Operator { name, steps });
+            }
+        }
+        self.parallel = false;
+        Some(operators)
     }
 
     fn run(&mut self, fields: &Fields<'_>, node: &Node) -> Option<Run> {
@@ -236,7 +297,7 @@ impl Reader<'_> {
             let timeout = timeout(self, &fields);
             (self.job_expectation(&fields, Relation::AtLeast).map(Condition::Job), timeout)
         } else {
-            let keys = ["vm", "host", "mode", "replication", "health", "power", "timeout"];
+            let keys = ["vm", "host", "mode", "replication", "health", "power", "recovery-points", "timeout"];
             let fields = self.fields(node, "`until` of a copy", &keys)?;
             let timeout = timeout(self, &fields);
             (self.copy_expectation(&fields).map(Condition::Copy), timeout)

@@ -225,8 +225,16 @@ impl Reader<'_> {
         let host = self.need(&fields, "host").and_then(|n| self.host(n));
         let settings = self.settings(&fields);
         let state = self.optional(&fields, "state", |r, n| {
-            let words =
-                [("none", Preset::None), ("enabled", Preset::Enabled), ("replicating", Preset::Replicating)];
+            let words = [
+                ("none", Preset::None),
+                ("enabled", Preset::Enabled),
+                ("replicating", Preset::Replicating),
+                ("suspended", Preset::Suspended),
+                ("prepared-for-failover", Preset::PreparedForFailover),
+                ("failed-over-waiting-completion", Preset::FailedOverWaitingCompletion),
+                ("failed-over", Preset::FailedOver),
+                ("reversed", Preset::Reversed),
+            ];
             r.word(n, "a state to start with", &words)
         });
         let state = state.map_or(Preset::Replicating, |at| at.value);

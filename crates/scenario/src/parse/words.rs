@@ -261,7 +261,7 @@ impl Reader<'_> {
 
     /// The place of line `n` of a block text. A text that is written otherwise is one place.
     fn line_place(&self, node: &Node, text: &str, n: usize, line: &str) -> Place {
-        let source = &self.source.text;
+        let source = &self.source.file(node.place).text;
         let start = (node.place.start as usize).min(source.len());
         let Some(shown) = source.get(start..) else { return node.place };
         let offset_of_line = |n: usize| {
@@ -276,6 +276,7 @@ impl Reader<'_> {
         let line_start = source[..at].rfind('\n').map_or(0, |newline| newline + 1);
         let above = source[start..at].matches('\n').count();
         Place {
+            file: node.place.file,
             line: node.place.line + narrow(above),
             column: narrow(source[line_start..at].chars().count() + 1),
             start: narrow(at),

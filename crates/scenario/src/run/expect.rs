@@ -13,7 +13,9 @@ use hvrsim_types::time::Span;
 
 use super::{Done, Run, Trouble};
 use crate::diagnostic::Diagnostic;
-use crate::model::expect::{CopyExpectation, Expectation, Finding, JobExpectation, Lost, LostExpectation};
+use crate::model::expect::{
+    CopyExpectation, Expectation, Finding, JobExpectation, Lost, LostExpectation, ProtectionExpectation,
+};
 use crate::model::value::{Comparison, Content};
 use crate::source::{At, Place};
 
@@ -24,11 +26,12 @@ impl<D: DiskStore> Run<'_, D> {
     /// Looks at all expectations of a step; each that is not met is told.
     pub(super) fn expect(&mut self, list: &[At<Expectation>]) -> Done {
         self.sim.settle()?;
+        self.tell();
         let mut wrong = Vec::new();
         for expectation in list {
             let differences = self.differences(&expectation.value)?;
             let words = if differences.is_empty() {
-                expectation.place.of(&self.scenario.source.text).trim().to_owned()
+                self.scenario.source.at(expectation.place).trim().to_owned()
             } else {
                 differences.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>().join("; ")
             };
@@ -51,7 +54,8 @@ impl<D: DiskStore> Run<'_, D> {
             Expectation::Lost(wanted) => lost(wanted, &self.sim.losses(wanted.vm.value)),
             Expectation::DisksIdentical { vm } => self.disks_identical(vm)?,
             Expectation::SameContent { disk, same_as } => self.same_content(disk, same_as)?,
-            Expectation::Finding { finding, vm } => self.finding(finding, vm.value),
+            Expectation::Finding { finding, noticed, vm } => self.finding(finding, *noticed, vm.value),
+            Expectation::Protection(wanted) => self.protection(wanted),
         })
     }
 
@@ -99,13 +103,35 @@ impl<D: DiskStore> Run<'_, D> {
         Ok(text.map(|text| (place, text)).into_iter().collect())
     }
 
-    fn finding(&self, wanted: &At<Finding>, vm: VmId) -> Differences {
-        let there =
-            self.sim.world.findings.iter().any(|(_, _, of, f)| *of == vm && f.name() == wanted.value.label());
-        if there {
-            return Vec::new();
+    fn finding(&self, wanted: &At<Finding>, noticed: bool, vm: VmId) -> Differences {
+        let label = wanted.value.label();
+        let mut all = self.sim.world.findings.iter();
+        let found = all.find(|(_, _, of, finding)| *of == vm && finding.name() == label);
+        let text = match found {
+            None if noticed => format!("{label} was not found"),
+            Some((at, host, ..)) if !noticed => {
+                format!("{label} was found on {} at {at}", self.sim.host_name(*host))
+            }
+            _ => return Vec::new(),
+        };
+        vec![(wanted.place, text)]
+    }
+
+    fn protection(&self, wanted: &ProtectionExpectation) -> Differences {
+        let (vm, name) = (wanted.vm.value, self.sim.vm_name(wanted.vm.value));
+        let mut wrong = Differences::new();
+        if let Some(protected) = wanted.protected.as_ref().filter(|p| p.value != self.watch.protected(vm)) {
+            let words = if protected.value { "nothing protects it" } else { "it is protected" };
+            wrong.push((protected.place, format!("protection of {name}: {words}")));
         }
-        vec![(wanted.place, format!("{} was not found", wanted.value.label()))]
+        match (&wanted.rpo, self.watch.rpo(vm)) {
+            (Some(rpo), None) => {
+                wrong.push((rpo.place, format!("RPO of {name}: nothing was ever brought over")))
+            }
+            (Some(rpo), Some(found)) => wrong.extend(compare(Some(rpo), &found, &format!("RPO of {name}"))),
+            (None, _) => {}
+        }
+        wrong
     }
 }
 
@@ -135,6 +161,8 @@ pub(super) fn copy<D: DiskStore>(sim: &Sim<D>, wanted: &CopyExpectation) -> Diff
     if let Some(power) = wanted.power.as_ref().filter(|power| power.value != view.power) {
         differ(power.place, "power", &view.power, &power.value);
     }
+    let kept = u64::try_from(sim.points(on).len()).unwrap_or(u64::MAX);
+    wrong.extend(compare(wanted.points.as_ref(), &kept, &format!("recovery points of {name}")));
     wrong
 }
 

@@ -1,25 +1,33 @@
 //! Runs a scenario: builds its world, carries out its steps, holds its expectations against it.
 //!
-//! A run stops at the first step that does not come out as written. Everything that happens goes through the
-//! trace; an [`Observer`] gets the records as they come.
+//! A run stops at the first step that does not come out as written, or at the first moment that `never` forbids;
+//! `cleanup` is carried out in any case. Everything that happens goes through the trace; an [`Observer`] gets the
+//! records as they come.
 
+mod call;
 mod expect;
+mod never;
+mod operator;
 mod setup;
 mod step;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use hvrsim_replica::exchange::Note;
 use hvrsim_sim::store::{DiskStore, StoreError};
 use hvrsim_sim::trace::{Record, What};
+use hvrsim_sim::watch::Watch;
 use hvrsim_sim::{Look, Sim};
-use hvrsim_types::id::{HostId, JobId, PointId};
+use hvrsim_types::id::{CopyId, HostId, JobId, PointId};
+use hvrsim_types::state::Power;
 use hvrsim_types::time::{Instant, Span};
 
 use crate::diagnostic::Diagnostic;
 use crate::model::Scenario;
 use crate::model::step::{Action, Step};
 use crate::source::Place;
+use operator::Worker;
 
 /// How long anything is waited for that gives no time-out of its own.
 const PATIENCE: Span = Span(30 * Span::DAY.0);
@@ -41,6 +49,11 @@ pub struct Options {
 pub trait Observer {
     /// New records, and the virtual time.
     fn records(&mut self, names: &dyn Look, records: &[Record], now: Instant);
+
+    /// Whether the run should end here, as nobody wants to know more.
+    fn stop(&self) -> bool {
+        false
+    }
 }
 
 /// Nobody looks.
@@ -99,6 +112,16 @@ pub(crate) struct Run<'a, D> {
     pub(crate) jobs: BTreeMap<String, (HostId, JobId)>,
     /// Names that `mark` gave to recovery points.
     pub(crate) marks: BTreeMap<String, PointId>,
+    /// What the records so far tell of protection.
+    pub(crate) watch: Watch,
+    /// `never` is looked at: not before the first step, and not in `cleanup`.
+    pub(crate) guarded: bool,
+    /// Steps so far.
+    pub(crate) number: u32,
+    /// Copies whose jobs somebody waits for, with the rules that they took since.
+    pub(crate) rules: BTreeMap<CopyId, Vec<String>>,
+    /// Events so far.
+    pub(crate) events: u32,
 }
 
 /// Runs a scenario on a store. The store comes back with what it holds at the end.
@@ -112,12 +135,24 @@ pub fn run<D: DiskStore>(
     observer: &mut dyn Observer,
 ) -> Result<(Ended, Sim<D>), Stopped> {
     let sim = setup::world(scenario, options, store)?;
-    let mut run = Run { scenario, sim, observer, jobs: BTreeMap::new(), marks: BTreeMap::new() };
-    let failures = match run.all() {
-        Ok(()) => Vec::new(),
-        Err(Trouble::Wrong(failures)) => failures,
-        Err(Trouble::Store(error)) => return Err(error.into()),
+    let mut watch = Watch::default();
+    for copy in sim.world.copies() {
+        watch.place(copy, sim.world.machine(copy).map_or(Power::Off, |machine| machine.power));
+    }
+    let mut run = Run {
+        scenario,
+        sim,
+        observer,
+        jobs: BTreeMap::new(),
+        marks: BTreeMap::new(),
+        watch,
+        guarded: false,
+        number: 0,
+        rules: BTreeMap::new(),
+        events: 0,
     };
+    let mut failures = failures(run.all())?;
+    failures.extend(self::failures(run.cleanup())?);
     run.sim.settle()?;
     run.tell();
     let recorder = &run.sim.recorder;
@@ -126,32 +161,52 @@ pub fn run<D: DiskStore>(
     Ok((ended, run.sim))
 }
 
+/// What did not come out as written; a store's failure ends the run.
+fn failures(done: Done) -> Result<Vec<Diagnostic>, StoreError> {
+    match done {
+        Ok(()) => Ok(Vec::new()),
+        Err(Trouble::Wrong(failures)) => Ok(failures),
+        Err(Trouble::Store(error)) => Err(error),
+    }
+}
+
 impl<D: DiskStore> Run<'_, D> {
     fn all(&mut self) -> Done {
         self.prepare()?;
         let scenario = self.scenario;
-        for (index, step) in scenario.steps.iter().enumerate() {
-            let number = u32::try_from(index + 1).unwrap_or(u32::MAX);
-            let text = step.name.clone().unwrap_or_else(|| self.words(step));
-            self.record(What::Step { number, line: step.place.line, text });
-            self.step(step)?;
-            self.tell();
-        }
+        self.guarded = !scenario.never.is_empty();
+        self.look()?;
+        self.work(&mut [Worker::new(None, &scenario.steps)], 0)?;
+        self.kept();
         Ok(())
     }
 
+    /// Every step of `cleanup`, whatever became of the one before.
+    fn cleanup(&mut self) -> Done {
+        self.guarded = false;
+        self.rules.clear();
+        let scenario = self.scenario;
+        let mut failures = Vec::new();
+        for step in &scenario.cleanup {
+            let mut worker = [Worker::new(Some("cleanup"), std::slice::from_ref(step))];
+            failures.extend(self::failures(self.work(&mut worker, step.place.line))?);
+        }
+        if failures.is_empty() { Ok(()) } else { Err(Trouble::Wrong(failures)) }
+    }
+
     /// A step without a name is told by its own line, or by the several lines that it runs.
-    fn words(&self, step: &Step) -> String {
+    pub(crate) fn words(&self, step: &Step) -> String {
+        if let Some(name) = &step.name {
+            return name.clone();
+        }
         if let Action::Run(run) = &step.action
             && run.lines.len() > 1
         {
             let lines: Vec<&str> = run.lines.iter().map(|line| line.text.value.as_str()).collect();
             return format!("run: {}", lines.join("; "));
         }
-        let line = self.scenario.source.text.lines().nth(step.place.line.saturating_sub(1) as usize);
-        let words =
-            line.map_or("", |line| line.trim().trim_start_matches("- ").trim_end_matches(['|', ':', ' ']));
-        words.to_owned()
+        let line = self.scenario.source.line(step.place);
+        line.trim().trim_start_matches("- ").trim_end_matches(['|', ':', ' ']).to_owned()
     }
 
     pub(crate) fn record(&mut self, what: What) {
@@ -159,31 +214,50 @@ impl<D: DiskStore> Run<'_, D> {
         self.sim.recorder.push(now, None, None, what);
     }
 
-    /// Hands new records to the observer.
-    pub(crate) fn tell(&mut self) -> Vec<Record> {
+    /// Hands new records to the observer and to all who follow them.
+    pub(crate) fn tell(&mut self) {
         let records = self.sim.recorder.take();
+        for record in &records {
+            self.watch.take(record);
+            if let (Some(host), Some(vm), What::Note(Note::Rule { rule, .. })) =
+                (record.host, record.vm, &record.what)
+                && let Some(rules) = self.rules.get_mut(&CopyId { host, vm })
+            {
+                rules.push(rule.clone());
+            }
+        }
+        self.watch.advance(self.sim.world.now);
         self.observer.records(&self.sim, &records, self.sim.world.now);
-        records
     }
 
     pub(crate) fn wrong(&self, place: Place, message: impl Into<String>, help: Option<String>) -> Trouble {
         Trouble::Wrong(vec![Diagnostic::error(&self.scenario.source, place, message, help)])
     }
 
+    /// The next event up to `limit`, or the time itself. Tells whether there was an event.
+    pub(crate) fn event(&mut self, limit: Instant) -> Done<bool> {
+        let there = self.sim.step(limit)?;
+        self.events = self.events.wrapping_add(1);
+        if self.guarded {
+            self.tell();
+            self.look()?;
+        } else if self.events.is_multiple_of(BREATH) {
+            self.tell();
+        }
+        if self.observer.stop() {
+            return Err(Trouble::Wrong(Vec::new()));
+        }
+        Ok(there)
+    }
+
     /// Lets time pass up to `limit`, or until `done` says so. Tells whether it did.
     pub(crate) fn pass(&mut self, limit: Instant, done: &dyn Fn(&Sim<D>) -> bool) -> Done<bool> {
-        let mut events = 0;
         loop {
             if done(&self.sim) {
                 return Ok(true);
             }
-            if !self.sim.step(limit)? {
+            if !self.event(limit)? {
                 return Ok(done(&self.sim));
-            }
-            events += 1;
-            if events == BREATH {
-                events = 0;
-                self.tell();
             }
         }
     }

@@ -1,14 +1,15 @@
 //! Builds the world that a scenario begins with.
 
-use hvrsim_replica::operation::{InitialKind, Operation};
+use hvrsim_replica::operation::{InitialKind, Operation, PointChoice, SettingsChange};
 use hvrsim_sim::guest::GuestProfile;
 use hvrsim_sim::sim::NewVm;
 use hvrsim_sim::store::{DiskFormat, DiskSpec, DiskStore, Initial};
 use hvrsim_sim::trace::What;
 use hvrsim_sim::{Look, Sim};
 use hvrsim_types::id::{CopyId, VmId};
+use hvrsim_types::job::JobState;
 use hvrsim_types::size::{Bytes, Rate};
-use hvrsim_types::state::ReplicationState;
+use hvrsim_types::state::{Power, ReplicationState};
 
 use super::{Done, Options, PATIENCE, Run, Stopped};
 use crate::model::Scenario;
@@ -89,6 +90,33 @@ fn profile(guest: &Guest, vm: &Vm) -> GuestProfile {
     }
 }
 
+/// The calls that lead from a replicating pair to a state: the cmdlet, whether on the replica's host, the operation.
+fn way_to(state: Preset, power: Power) -> Vec<(&'static str, bool, Operation)> {
+    let stop = ("Stop-VM", false, Operation::StopVm);
+    let prepare = ("Start-VMFailover -Prepare", false, Operation::Prepare);
+    let fail_over = ("Start-VMFailover", true, Operation::Failover { point: PointChoice::Latest });
+    let complete = ("Complete-VMFailover", true, Operation::CommitFailover);
+    let reverse = Operation::Reverse { to: None, change: SettingsChange::default() };
+    let reverse = ("Set-VMReplication -Reverse", true, reverse);
+    let runs = power == Power::Running;
+    let start = runs.then_some(("Start-VM", true, Operation::StartVm));
+    let mut way: Vec<_> = match state {
+        Preset::None | Preset::Enabled | Preset::Replicating => return Vec::new(),
+        Preset::Suspended => return vec![("Suspend-VMReplication", false, Operation::Suspend)],
+        Preset::PreparedForFailover => vec![prepare],
+        Preset::FailedOverWaitingCompletion => vec![prepare, fail_over],
+        Preset::FailedOver => vec![prepare, fail_over, complete],
+        Preset::Reversed => vec![prepare, fail_over, reverse],
+    };
+    if runs {
+        way.insert(0, stop);
+    }
+    if state != Preset::PreparedForFailover {
+        way.extend(start);
+    }
+    way
+}
+
 impl<D: DiskStore> Run<'_, D> {
     /// Brings every relationship to where the topology wants it, by ordinary operations.
     pub(super) fn prepare(&mut self) -> Done {
@@ -118,15 +146,47 @@ impl<D: DiskStore> Run<'_, D> {
             self.sim.operate(*copy, "Enable-VMReplication", operation)?;
         }
         self.wait_for(&wanted, |_| ReplicationState::ReadyForInitialReplication)?;
-        let full = |vm: &Vm| vm.replica.as_ref().is_some_and(|r| r.state == Preset::Replicating);
+        let full = |vm: &Vm| vm.replica.as_ref().is_some_and(|r| r.state != Preset::Enabled);
         let initial: Vec<(CopyId, &Vm)> = wanted.into_iter().filter(|(_, vm)| full(vm)).collect();
         for (copy, _) in &initial {
             let operation = Operation::StartInitialReplication { kind: InitialKind::Network, at: None };
             self.sim.operate(*copy, "Start-VMInitialReplication", operation)?;
         }
         self.wait_for(&initial, |_| ReplicationState::Replicating)?;
+        for (copy, vm) in initial {
+            self.go_further(copy, vm)?;
+        }
         self.tell();
         Ok(())
+    }
+
+    /// From the replicating pair to the state that the topology wants, as an operator would.
+    fn go_further(&mut self, home: CopyId, vm: &Vm) -> Done {
+        let Some(replica) = &vm.replica else { return Ok(()) };
+        let away = CopyId { host: replica.host.value, vm: home.vm };
+        for (call, there, operation) in way_to(replica.state, vm.power) {
+            let on = if there { away } else { home };
+            self.call_and_wait(on, call, operation, replica.place)?;
+        }
+        Ok(())
+    }
+
+    fn call_and_wait(&mut self, on: CopyId, call: &str, operation: Operation, place: Place) -> Done {
+        let outcome = self.sim.operate(on, call, operation)?;
+        let limit = self.sim.world.now + PATIENCE;
+        if let Some(id) = outcome.job {
+            self.pass(limit, &|sim| sim.job(on.host, id).is_none_or(|job| job.state.ended()))?;
+        }
+        let job = outcome.job.and_then(|id| self.sim.job(on.host, id));
+        let failed = job.filter(|job| job.state != JobState::Completed).map(|job| job.error_text);
+        match outcome.refusal.map(|refusal| format!("{} needs {}", refusal.rule, refusal.needs)).or(failed) {
+            None => Ok(()),
+            Some(why) => {
+                let (vm, host) = (self.sim.vm_name(on.vm), self.sim.host_name(on.host));
+                let message = format!("{vm} could not be brought to this state: {call} on {host}: {why}");
+                Err(self.wrong(place, message, None))
+            }
+        }
     }
 
     fn wait_for(&mut self, copies: &[(CopyId, &Vm)], state: impl Fn(CopyId) -> ReplicationState) -> Done {

@@ -1,0 +1,258 @@
+//! One run: on its store, with what is written beside it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant as Clock};
+
+use hvrsim_report::timeline::standing;
+use hvrsim_report::transcript::Transcript;
+use hvrsim_scenario::run::{Ended, Observer, Options, Stopped};
+use hvrsim_scenario::{Diagnostic, Place, Scenario};
+use hvrsim_sim::store::{DiskStore, Images, Stamps, StoreError};
+use hvrsim_sim::{Look, Sim};
+use hvrsim_types::time::Instant;
+
+use super::log::EventLog;
+use super::watcher::{Watcher, names_of};
+use crate::Exit;
+use crate::input;
+
+/// Where disks are kept.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Store {
+    Stamps,
+    Images,
+}
+
+/// A recorded timeline.
+pub(crate) struct Golden {
+    pub(crate) path: PathBuf,
+    /// It is written, not compared with.
+    pub(crate) bless: bool,
+}
+
+/// A run to be carried out.
+pub(crate) struct Job {
+    pub(crate) scenario: Scenario,
+    pub(crate) file: PathBuf,
+    /// The name of what it leaves.
+    pub(crate) name: String,
+    /// In place of the scenario's.
+    pub(crate) seed: Option<u64>,
+    pub(crate) show_seed: bool,
+    pub(crate) disks: BTreeMap<String, PathBuf>,
+    pub(crate) store: Store,
+    pub(crate) keep: bool,
+    pub(crate) events: Option<PathBuf>,
+    pub(crate) trace: Option<PathBuf>,
+    pub(crate) golden: Option<Golden>,
+}
+
+/// What a run has to tell.
+pub(crate) struct Told {
+    pub(crate) exit: Exit,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) took: Duration,
+}
+
+/// Why a run did not come to its end.
+pub(crate) struct Broken {
+    pub(crate) exit: Exit,
+    pub(crate) message: String,
+}
+
+/// The folder that holds the run folders.
+const RUNS: &str = "hvrsim-run";
+
+impl Job {
+    pub(crate) fn seed(&self) -> u64 {
+        self.seed.unwrap_or(self.scenario.seed)
+    }
+
+    /// What tells the run apart from others of its file.
+    pub(crate) fn case_name(&self) -> String {
+        let seed = if self.show_seed { format!(" seed {}", self.seed()) } else { String::new() };
+        format!("{}{seed}", self.scenario.full_title())
+    }
+
+    /// The file, the combination and the seed, as far as there are several.
+    fn label(&self) -> String {
+        let cell: Vec<String> =
+            self.scenario.cell.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let cell = if cell.is_empty() { String::new() } else { format!(" [{}]", cell.join(", ")) };
+        let seed = if self.show_seed { format!(" seed {}", self.seed()) } else { String::new() };
+        format!("{}{cell}{seed}", self.scenario.source.name)
+    }
+
+    /// Carries it out. With `timeline` it is printed while it happens.
+    pub(crate) fn run(&self, timeline: bool) -> Told {
+        let begun = Clock::now();
+        let told = self.told(timeline).unwrap_or_else(|broken| (broken.exit, String::new(), broken.message));
+        let (exit, stdout, stderr) = told;
+        Told { exit, stdout, stderr, took: begun.elapsed() }
+    }
+
+    fn told(&self, timeline: bool) -> Result<(Exit, String, String), Broken> {
+        let log = match &self.events {
+            Some(path) => Some(EventLog::create(path, self)?),
+            None => None,
+        };
+        let mut watcher = Watcher::new(self, timeline, log);
+        watcher.title();
+        let mut ending = String::new();
+        let (ended, folder) = self.drive(&mut watcher, &mut |look, losses| {
+            ending = at_the_end(look, losses);
+        })?;
+        watcher.end(&ended, &ending, self.trace.as_deref())?;
+        let mut stderr = input::shown(&ended.failures);
+        let mut green = ended.failures.is_empty();
+        if !green && (self.show_seed || !self.scenario.cell.is_empty()) {
+            stderr.insert_str(0, &format!("{}:\n", self.label()));
+        }
+        if let (Some(golden), Some(transcript)) = (&self.golden, watcher.transcript(&ending)) {
+            let difference = self.compare(golden, &transcript, green)?;
+            green &= difference.is_empty();
+            stderr.push_str(&difference);
+        }
+        let exit = if green { Exit::Green } else { Exit::Red };
+        let mut stdout = format!(
+            "{}  {}  {} of virtual time, {} records, digest {}\n",
+            if green { "green" } else { "RED" },
+            self.label(),
+            ended.at - Instant::START,
+            ended.records,
+            ended.digest.get(..16).unwrap_or(&ended.digest),
+        );
+        if let Some(folder) = folder {
+            self.leave(&folder, exit, &mut stdout);
+        }
+        Ok((exit, stdout, stderr))
+    }
+
+    /// Runs on the store that it needs; gives back the run folder if there is one.
+    pub(crate) fn drive(
+        &self,
+        observer: &mut dyn Observer,
+        end: &mut dyn FnMut(&dyn Look, &[(String, String)]),
+    ) -> Result<(Ended, Option<PathBuf>), Broken> {
+        if self.store == Store::Stamps {
+            return Ok((self.on(Stamps::default(), observer, end)?.0, None));
+        }
+        let folder = Path::new(RUNS).join(&self.name);
+        fresh_folder(&folder).map_err(|error| {
+            let error = input::folder_error(&folder, &error);
+            let message = format!("{}: error: the run folder cannot be written: {error}\n", folder.display());
+            Broken { exit: Exit::Environment, message }
+        })?;
+        let names = names_of(&self.scenario);
+        let done = Images::new(folder.clone(), &names.hosts, &names.vms, self.seed())
+            .map_err(|error| self.store_failed(&error, None))
+            .and_then(|store| self.on(store, observer, end))
+            .and_then(|(ended, sim)| {
+                sim.store.finish().map_err(|error| self.store_failed(&error, None))?;
+                Ok(ended)
+            });
+        match done {
+            Ok(ended) => Ok((ended, Some(folder))),
+            Err(broken) => {
+                remove(&folder);
+                Err(broken)
+            }
+        }
+    }
+
+    fn on<D: DiskStore>(
+        &self,
+        store: D,
+        observer: &mut dyn Observer,
+        end: &mut dyn FnMut(&dyn Look, &[(String, String)]),
+    ) -> Result<(Ended, Sim<D>), Broken> {
+        let options =
+            Options { seed: self.seed, disks: self.disks.clone(), folder: input::folder(&self.file) };
+        let (ended, sim) = hvrsim_scenario::run::run(&self.scenario, &options, store, observer)
+            .map_err(|Stopped::Store(error, place)| self.store_failed(&error, place))?;
+        let losses: Vec<(String, String)> = sim
+            .vm_names()
+            .into_iter()
+            .flat_map(|vm| {
+                let losses = sim.vm(&vm).map(|id| sim.losses(id)).unwrap_or_default();
+                losses.into_iter().map(move |loss| (vm.clone(), loss.to_string()))
+            })
+            .collect();
+        end(&sim, &losses);
+        Ok((ended, sim))
+    }
+
+    fn store_failed(&self, error: &StoreError, place: Option<Place>) -> Broken {
+        let message = match place {
+            Some(place) => {
+                input::shown(&[Diagnostic::error(&self.scenario.source, place, error.to_string(), None)])
+            }
+            None => format!("error: {error}\n"),
+        };
+        let exit = match error {
+            StoreError::Given { .. } => Exit::Input,
+            StoreError::Folder { .. } => Exit::Environment,
+        };
+        Broken { exit, message }
+    }
+
+    /// Writes the golden or compares with it; gives back what is wrong.
+    fn compare(&self, golden: &Golden, transcript: &Transcript, green: bool) -> Result<String, Broken> {
+        let name = golden.path.display();
+        if golden.bless {
+            if !green {
+                return Ok(format!("{name}: not recorded: the run is not green\n"));
+            }
+            input::write_whole(&golden.path, transcript.text()).map_err(|error| {
+                let message = format!("{name}: error: the timeline cannot be recorded: {error}\n");
+                Broken { exit: Exit::Environment, message }
+            })?;
+            return Ok(String::new());
+        }
+        let Ok(recorded) = std::fs::read_to_string(&golden.path) else {
+            return Ok(format!("{name}: error: no timeline is recorded yet; `--bless` records it\n"));
+        };
+        let difference = transcript.difference(&recorded, &self.scenario.source.name);
+        Ok(difference.map_or_else(String::new, |difference| {
+            format!(
+                "{name}: error: the timeline is not the recorded one; `--bless` records it anew\n{difference}"
+            )
+        }))
+    }
+
+    /// A green run's folder goes, unless it is to be kept; a red one's stays to be looked at.
+    fn leave(&self, folder: &Path, exit: Exit, stdout: &mut String) {
+        if self.keep || exit == Exit::Red {
+            let _ = writeln!(stdout, "images: {}", folder.display());
+        } else {
+            remove(folder);
+        }
+    }
+}
+
+/// How everything stands, and what was lost.
+fn at_the_end(look: &dyn Look, losses: &[(String, String)]) -> String {
+    let mut text = format!("\nAt the end\n{}", standing(look));
+    for (vm, loss) in losses {
+        let _ = writeln!(text, "  lost of {vm}: {loss}");
+    }
+    text.push('\n');
+    text
+}
+
+pub(crate) fn remove(folder: &Path) {
+    let _ = std::fs::remove_dir_all(folder);
+    // The folder of all runs goes with its last one.
+    let _ = std::fs::remove_dir(RUNS);
+}
+
+fn fresh_folder(folder: &Path) -> std::io::Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    std::fs::create_dir_all(folder)
+}
