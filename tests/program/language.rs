@@ -104,9 +104,10 @@ fn presets_are_built_by_ordinary_operations() {
 #[test]
 fn findings_and_points_are_expected_or_not() {
     let steps = "  - advance: 2h10m\n  - expect:\n      - { not: split-brain, vm: web01 }\n      \
-                 - { vm: web01, host: HV2, recovery-points: 1 }\n      - { vm: web01, host: HV2, recovery-points: \"> 1\" }\n";
-    let said = run("points", &scenario("", steps), 1);
-    assert!(said.contains("recovery points of web01 on HV2: expected > 1, found 1"), "{said}");
+                 - { vm: web01, host: HV2, recovery-points: \">= 1\" }\n      - { vm: web01, host: HV2, recovery-points: \"> 9\" }\n";
+    let text = scenario("", steps).replace("frequency: 5m", "frequency: 5m, recovery-points: 1");
+    let said = run("points", &text, 1);
+    assert!(said.contains("recovery points of web01 on HV2: expected > 9, found"), "{said}");
 }
 
 #[test]

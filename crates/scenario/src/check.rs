@@ -1,12 +1,12 @@
 //! From a text to checked scenarios, or to all that is wrong with it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::expand::{Choices, Expander, Tree};
 use crate::model::Scenario;
 use crate::parse::Reader;
-use crate::source::Source;
+use crate::source::{Place, Source};
 use crate::yaml;
 
 /// What a check found.
@@ -29,9 +29,13 @@ pub fn check(source: &Source, choices: Choices<'_>) -> Checked {
     if let Some(root) = root {
         let mut expander = Expander::new(source, choices);
         let trees = expander.trees(root);
+        let told: BTreeSet<Place> = expander.diagnostics.iter().map(|found| found.place).collect();
         diagnostics.append(&mut expander.diagnostics);
         for tree in trees {
-            let scenario = read(&expander.source, &expander.included, tree, &mut diagnostics);
+            let mut found = Vec::new();
+            let scenario = read(&expander.source, &expander.included, tree, &mut found);
+            // Where a parameter could not be put in, its name is no value.
+            diagnostics.extend(found.into_iter().filter(|found| !told.contains(&found.place)));
             complete &= scenario.is_some();
             scenarios.extend(scenario);
         }

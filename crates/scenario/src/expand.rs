@@ -82,7 +82,10 @@ impl<'a> Expander<'a> {
         let axes = matrix.map(|node| self.matrix(&node, &defaults)).unwrap_or_default();
         self.check_given(&defaults, &axes);
         let trees = axes.cells().into_iter().map(|cell| self.tree(&root, &defaults, cell)).collect();
-        self.advise_unused(&defaults, &axes);
+        // What is wrong may be the very reason.
+        if self.diagnostics.iter().all(|diagnostic| diagnostic.severity == Severity::Advice) {
+            self.advise_unused(&defaults, &axes);
+        }
         trees
     }
 

@@ -141,10 +141,22 @@ impl Watch {
         self.machines.get(&vm).is_some_and(|machine| machine.protected(&self.down))
     }
 
+    /// Since when a machine that was in a relationship has not been protected.
+    #[must_use]
+    pub fn unprotected_since(&self, vm: VmId) -> Option<Instant> {
+        self.machines.get(&vm)?.unprotected
+    }
+
+    /// The moment whose content the other side has, while the machine runs and that grows old.
+    #[must_use]
+    pub fn safe_since(&self, vm: VmId) -> Option<Instant> {
+        self.machines.get(&vm).filter(|machine| machine.runs().next().is_some())?.safe
+    }
+
     /// How long a machine that was in a relationship has not been protected.
     #[must_use]
     pub fn unprotected_for(&self, vm: VmId) -> Option<Span> {
-        Some(self.now - self.machines.get(&vm)?.unprotected?)
+        self.unprotected_since(vm).map(|since| self.now - since)
     }
 
     /// The age of what the other side has: what would be lost with the running side now. `None` before anything

@@ -100,7 +100,6 @@ impl Job {
             None => None,
         };
         let mut watcher = Watcher::new(self, timeline, log);
-        watcher.title();
         let mut ending = String::new();
         let (ended, folder) = self.drive(&mut watcher, &mut |look, losses| {
             ending = at_the_end(look, losses);

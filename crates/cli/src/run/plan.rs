@@ -98,7 +98,7 @@ impl Plan {
                 arguments.events.as_ref().map(|target| target_of(target, &job.name, "jsonl", several));
             job.trace = arguments.trace.as_ref().map(|target| target_of(target, &job.name, "json", several));
         }
-        for job in self.jobs.iter().filter(|_| leaves) {
+        for job in self.jobs.iter().filter(|job| leaves || job.store == Store::Images) {
             if let Some(other) = names.insert(job.name.clone(), &job.file) {
                 let (file, other) = (job.file.display(), other.display());
                 return Err(format!(

@@ -38,6 +38,7 @@ pub(super) struct Watcher<'a> {
     /// All records, if a trace is made of them.
     records: Option<Vec<Record>>,
     progress: Progress,
+    titled: bool,
     failed: Option<String>,
 }
 
@@ -52,12 +53,14 @@ impl<'a> Watcher<'a> {
             log,
             records: job.trace.is_some().then(Vec::new),
             progress: Progress::new(),
+            titled: false,
             failed: None,
         }
     }
 
-    pub(super) fn title(&self) {
-        if self.timeline.is_some() {
+    /// Once there is something to tell.
+    fn title(&mut self) {
+        if self.timeline.is_some() && !std::mem::replace(&mut self.titled, true) {
             let scenario = &self.job.scenario;
             let start = scenario.calendar.show(Instant::START);
             out(format_args!("{}  (seed {}, from {start})\n", scenario.full_title(), self.job.seed()));
@@ -66,6 +69,7 @@ impl<'a> Watcher<'a> {
 
     pub(super) fn end(&mut self, ended: &Ended, ending: &str, trace: Option<&Path>) -> Result<(), Broken> {
         self.progress.end();
+        self.title();
         if let Some(timeline) = &mut self.timeline {
             out(timeline.rest());
             out(ending);
@@ -97,6 +101,9 @@ impl<'a> Watcher<'a> {
 
 impl Observer for Watcher<'_> {
     fn records(&mut self, _: &dyn Look, records: &[Record], now: Instant) {
+        if !records.is_empty() {
+            self.title();
+        }
         if let Some(timeline) = &mut self.timeline
             && !records.is_empty()
         {

@@ -62,7 +62,7 @@ impl Scenario {
     /// The combination of the matrix as a part of file names; empty without one.
     #[must_use]
     pub fn cell_name(&self) -> String {
-        let plain = |c: char| if c.is_alphanumeric() || matches!(c, '.' | '_') { c } else { '_' };
+        let plain = |c: char| if c.is_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '_' };
         let words: Vec<String> =
             self.cell.iter().map(|(_, value)| value.chars().map(plain).collect()).collect();
         words.join("-")

@@ -59,7 +59,16 @@ impl Reader<'_> {
     }
 
     pub(super) fn span(&mut self, node: &Node) -> Option<At<Span>> {
-        self.parsed(node, Span::EXPECTED, Span::parse)
+        let text = self.scalar(node, Span::EXPECTED)?;
+        match Span::parse(text) {
+            Ok(span) => Some(At::new(span, node.place)),
+            Err(message) => {
+                let number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+                let help = number.then(|| format!("`{text}s` are seconds, `{text}m` minutes"));
+                self.error(node.place, message, help);
+                None
+            }
+        }
     }
 
     /// A rate above nothing.

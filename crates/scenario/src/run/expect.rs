@@ -126,7 +126,7 @@ impl<D: DiskStore> Run<'_, D> {
         }
         match (&wanted.rpo, self.watch.rpo(vm)) {
             (Some(rpo), None) => {
-                wrong.push((rpo.place, format!("RPO of {name}: nothing was ever brought over")))
+                wrong.push((rpo.place, format!("RPO of {name}: nothing was ever brought over")));
             }
             (Some(rpo), Some(found)) => wrong.extend(compare(Some(rpo), &found, &format!("RPO of {name}"))),
             (None, _) => {}

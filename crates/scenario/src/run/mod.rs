@@ -236,10 +236,11 @@ impl<D: DiskStore> Run<'_, D> {
 
     /// The next event up to `limit`, or the time itself. Tells whether there was an event.
     pub(crate) fn event(&mut self, limit: Instant) -> Done<bool> {
-        let there = self.sim.step(limit)?;
+        // What must never be for longer is noticed when it is, not at some later event.
+        let near = self.deadline().filter(|near| *near > self.sim.world.now && *near < limit);
+        let there = self.sim.step(near.unwrap_or(limit))? || near.is_some();
         self.events = self.events.wrapping_add(1);
         if self.guarded {
-            self.tell();
             self.look()?;
         } else if self.events.is_multiple_of(BREATH) {
             self.tell();

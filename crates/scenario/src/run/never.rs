@@ -4,7 +4,7 @@ use hvrsim_sim::Look;
 use hvrsim_sim::store::DiskStore;
 use hvrsim_sim::trace::What;
 use hvrsim_types::id::VmId;
-use hvrsim_types::time::Span;
+use hvrsim_types::time::{Instant, Span};
 
 use super::{Done, Run};
 use crate::diagnostic::Diagnostic;
@@ -17,6 +17,7 @@ impl<D: DiskStore> Run<'_, D> {
         if !self.guarded {
             return Ok(());
         }
+        self.tell();
         let scenario = self.scenario;
         let mut wrong = Vec::new();
         for never in &scenario.never {
@@ -68,6 +69,23 @@ impl<D: DiskStore> Run<'_, D> {
                 Some(format!("RPO of {name}: must never be {forbidden}, found {}", rounded(rpo)))
             }),
         }
+    }
+
+    /// The next moment at which a time that `never` names is over, if nothing happens before.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let clauses = if self.guarded { self.scenario.never.as_slice() } else { &[] };
+        let times = clauses.iter().filter_map(|never| match &never.what {
+            NeverWhat::RunningOnBoth => None,
+            NeverWhat::UnprotectedLongerThan(limit) => {
+                let since = |vm| self.watch.unprotected_since(vm);
+                self.watch.replicated().filter_map(since).map(|since| since + *limit).min()
+            }
+            NeverWhat::Rpo(forbidden) => {
+                let since = |vm| self.watch.safe_since(vm);
+                self.watch.replicated().filter_map(since).map(|since| since + forbidden.value).min()
+            }
+        });
+        times.min().map(|over| over + Span(1))
     }
 
     fn running_on_both(&self, vm: VmId) -> Option<String> {
