@@ -1,10 +1,12 @@
 //! The loader on wrong input (golden messages), on any input (it never panics) and on the shipped scenarios.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use hvrsim_scenario::check::Checked;
 use hvrsim_scenario::model::step::{Action, Fault};
 use hvrsim_scenario::model::value::PointRef;
-use hvrsim_scenario::{Severity, Source, check};
+use hvrsim_scenario::{Choices, Severity, Source, check};
 use hvrsim_types::id::{HostId, JobId, VmId};
 use hvrsim_types::size::Rate;
 use hvrsim_types::state::Power;
@@ -30,9 +32,18 @@ fn read(path: &Path) -> Source {
     Source::new(name, std::fs::read_to_string(path).expect("it is there"))
 }
 
+/// Files to include stand beside the shipped scenarios.
+fn checked(source: &Source) -> Checked {
+    let include = |path: &str| {
+        let file = folder("../../scenarios").join(path);
+        std::fs::read_to_string(file).map(|text| Source::new(path, text)).map_err(|error| error.to_string())
+    };
+    check(source, Choices { params: &BTreeMap::new(), include: &include })
+}
+
 fn shown(source: &Source) -> String {
-    let diagnostics = check(source).diagnostics;
-    let messages: Vec<String> = diagnostics.iter().map(|d| d.render(&source.text, false)).collect();
+    let diagnostics = checked(source).diagnostics;
+    let messages: Vec<String> = diagnostics.iter().map(|d| d.render(false)).collect();
     messages.join("\n")
 }
 
@@ -87,7 +98,7 @@ fn aliases_cannot_blow_up_a_file() {
 #[test]
 fn a_scenario_is_read_into_typed_values() {
     let source = read(&folder("../../scenarios/failback.yaml"));
-    let scenario = check(&source).scenario.expect("it has no errors");
+    let scenario = checked(&source).scenarios.pop().expect("it has no errors");
     assert_eq!(scenario.seed, 7);
     let topology = &scenario.topology;
     assert_eq!(topology.links[0].ends, (HostId(0), HostId(1)));
@@ -108,7 +119,7 @@ fn places_hold_with_windows_line_ends_and_a_byte_order_mark() {
     for path in yaml_files(&folder("../../scenarios")) {
         let text = read(&path).text.replace('\n', "\r\n");
         let source = Source::new("windows.yaml", format!("\u{feff}{text}"));
-        let scenario = check(&source).scenario.expect("it has no errors");
+        let scenario = checked(&source).scenarios.pop().expect("it has no errors");
         for step in &scenario.steps {
             assert_eq!(step.place.of(&source.text), step.action.word());
             let Action::Run(run) = &step.action else { continue };
@@ -123,7 +134,7 @@ fn places_hold_with_windows_line_ends_and_a_byte_order_mark() {
 fn every_key_is_read() {
     let source = read(&folder("tests/every-key.yaml"));
     assert_eq!(shown(&source), "");
-    let scenario = check(&source).scenario.expect("it has no errors");
+    let scenario = checked(&source).scenarios.pop().expect("it has no errors");
     assert_eq!(scenario.calendar.show(Instant::START), "2026-07-01 18:00:00");
     assert!(scenario.profile.failback_staged && !scenario.profile.failback_points);
     let images: Vec<_> = scenario.images().map(|image| image.value.as_str()).collect();
@@ -148,7 +159,7 @@ fn every_key_is_read() {
 #[test]
 fn a_marked_point_is_put_into_its_line() {
     let source = read(&folder("../../scenarios/revert-and-choose-another-point.yaml"));
-    let scenario = check(&source).scenario.expect("it has no errors");
+    let scenario = checked(&source).scenarios.pop().expect("it has no errors");
     let runs = scenario.steps.iter().filter_map(|step| match &step.action {
         Action::Run(run) => Some(&run.lines),
         _ => None,
@@ -206,10 +217,10 @@ proptest! {
         files.extend(yaml_files(&folder("tests/diagnostics")));
         let source = read(&files[which.index(files.len())]);
         let damaged = Source::new("damaged.yaml", edited(&source.text, &edits));
-        let checked = check(&damaged);
-        prop_assert_eq!(checked.scenario.is_none(), checked.diagnostics.iter().any(|d| d.severity == Severity::Error));
+        let checked = checked(&damaged);
+        prop_assert_eq!(checked.scenarios.is_empty(), checked.diagnostics.iter().any(|d| d.severity == Severity::Error));
         for diagnostic in checked.diagnostics {
-            prop_assert!(diagnostic.render(&damaged.text, true).contains("damaged.yaml"));
+            prop_assert!(diagnostic.render(true).contains("damaged.yaml"));
         }
     }
 }
