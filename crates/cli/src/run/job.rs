@@ -63,6 +63,9 @@ pub(crate) struct Broken {
     pub(crate) message: String,
 }
 
+/// Looks at the world at the end, and at what was lost: machine and words.
+type End<'a> = dyn FnMut(&dyn Look, &[(String, String)]) + 'a;
+
 /// The folder that holds the run folders.
 const RUNS: &str = "hvrsim-run";
 
@@ -134,7 +137,7 @@ impl Job {
     pub(crate) fn drive(
         &self,
         observer: &mut dyn Observer,
-        end: &mut dyn FnMut(&dyn Look, &[(String, String)]),
+        end: &mut End<'_>,
     ) -> Result<(Ended, Option<PathBuf>), Broken> {
         if self.store == Store::Stamps {
             return Ok((self.on(Stamps::default(), observer, end)?.0, None));
@@ -166,7 +169,7 @@ impl Job {
         &self,
         store: D,
         observer: &mut dyn Observer,
-        end: &mut dyn FnMut(&dyn Look, &[(String, String)]),
+        end: &mut End<'_>,
     ) -> Result<(Ended, Sim<D>), Broken> {
         let options =
             Options { seed: self.seed, disks: self.disks.clone(), folder: input::folder(&self.file) };
