@@ -60,6 +60,52 @@ pub struct CopyId {
     pub vm: VmId,
 }
 
+impl VmId {
+    /// Set in the id of a test machine.
+    const TEST: u32 = 1 << 31;
+
+    /// The test machine that a test failover of this machine makes. A host has at most one of a replica.
+    #[must_use]
+    pub const fn test(self) -> Self {
+        Self(self.0 | Self::TEST)
+    }
+
+    /// Whether this is a test machine.
+    #[must_use]
+    pub const fn is_test(self) -> bool {
+        self.0 & Self::TEST != 0
+    }
+
+    /// The machine itself: of a test machine, the one it was made from.
+    #[must_use]
+    pub const fn machine(self) -> Self {
+        Self(self.0 & !Self::TEST)
+    }
+
+    /// The index in a list of all machines.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.machine().0 as usize
+    }
+}
+
+/// What a test failover appends to the name of the machine.
+pub const TEST_SUFFIX: &str = " - Test";
+
+impl CopyId {
+    /// The copy itself: of a test machine, the replica that it was made from.
+    #[must_use]
+    pub const fn machine(self) -> Self {
+        Self { host: self.host, vm: self.vm.machine() }
+    }
+
+    /// The test machine beside this copy.
+    #[must_use]
+    pub const fn test(self) -> Self {
+        Self { host: self.host, vm: self.vm.test() }
+    }
+}
+
 impl PointId {
     /// The id of the `count`th object made by `host`: unique in a scenario without a shared counter.
     #[must_use]

@@ -11,6 +11,7 @@
 //!              <machine>-disk0-in-3.hrl        the 3rd log received
 //!              <machine>-disk0-20000000001.hru the undo log of a recovery point
 //!              <machine>-disk0-failover.avhdx  the failover disk (.raw over raw)
+//!              <machine>-disk0-test.avhdx      the test machine's disk (.raw over raw)
 //! ```
 
 use std::collections::{BTreeMap, VecDeque};
@@ -23,7 +24,7 @@ use hvrsim_types::size::{Bytes, CELL};
 
 use super::session::{Session, Sides};
 use super::{
-    BlockSet, Difference, DiskSpec, DiskStore, LogStats, Move, ResyncCounts, ResyncSpec, StoreError,
+    BlockSet, Difference, DiskSpec, DiskStore, LogStats, Move, ResyncCounts, ResyncSpec, Seen, StoreError,
     StoreResult, View, Write, tally,
 };
 
@@ -46,6 +47,7 @@ struct Copy {
     /// Oldest first, as the disks have them.
     points: Vec<PointId>,
     has_failover: bool,
+    has_test: bool,
     tracking: Option<Tracking>,
     /// Change logs made and logs received so far, which name the files.
     logs_made: u64,
@@ -70,10 +72,14 @@ impl Copy {
         self.tracking.as_mut().expect("tracking is on")
     }
 
+    fn seen(&self, view: View) -> Seen {
+        self.place(view).map_or(Seen::Guest, Seen::Point)
+    }
+
     /// Adds what the guest sees in a run to the open log, as one write.
     fn log_present(&mut self, disk: u8, run: Run) -> StoreResult<()> {
         let mut content = vec![0; content::bytes(run)];
-        self.disks[usize::from(disk)].read(None, run, &mut content)?;
+        self.disks[usize::from(disk)].read(Seen::Guest, run, &mut content)?;
         self.tracking().add(disk, run, &content)
     }
 }
@@ -94,10 +100,10 @@ impl Sides<Vec<u8>> for Pair<'_> {
     ) -> impl Blocks<Content = Vec<u8>, Error = StoreError> {
         let (copy, view) = self.from;
         let copy = self.copies.get(&copy).expect("the source exists");
-        let point = copy.place(view);
+        let seen = copy.seen(view);
         Side {
             disk: &copy.disks[usize::from(disk)],
-            point,
+            seen,
             candidates: Some((disk, candidates)),
             key: self.key,
         }
@@ -106,7 +112,7 @@ impl Sides<Vec<u8>> for Pair<'_> {
     fn target(&mut self, disk: u8) -> impl BlocksMut<Content = Vec<u8>, Error = StoreError> {
         let copy = self.copies.get_mut(&self.to).expect("the target exists");
         assert!(!copy.has_failover, "the target of a resynchronization has a failover disk");
-        Side { disk: &mut copy.disks[usize::from(disk)], point: None, candidates: None, key: self.key }
+        Side { disk: &mut copy.disks[usize::from(disk)], seen: Seen::Guest, candidates: None, key: self.key }
     }
 }
 
@@ -146,12 +152,17 @@ impl Images {
         Ok(())
     }
 
+    /// The copy, or the replica that a test machine was made from.
     fn copy(&self, id: CopyId) -> &Copy {
-        self.copies.get(&id).expect("the copy exists")
+        self.copies.get(&id.machine()).expect("the copy exists")
     }
 
     fn copy_mut(&mut self, id: CopyId) -> &mut Copy {
-        self.copies.get_mut(&id).expect("the copy exists")
+        self.copies.get_mut(&id.machine()).expect("the copy exists")
+    }
+
+    fn seen(&self, (id, view): (CopyId, View)) -> Seen {
+        if id.vm.is_test() { Seen::Test } else { self.copy(id).seen(view) }
     }
 
     fn pair(&mut self, from: (CopyId, View), to: CopyId) -> Pair<'_> {
@@ -168,7 +179,8 @@ impl Images {
     /// What the guest reads in a cell.
     pub(super) fn cell(&self, copy: CopyId, disk: u8, cell: u64) -> Vec<u8> {
         let mut out = vec![0; CELL_BYTES];
-        self.copy(copy).disks[usize::from(disk)].read(None, Run { start: cell, len: 1 }, &mut out).unwrap();
+        let seen = self.seen((copy, View::Live));
+        self.copy(copy).disks[usize::from(disk)].read(seen, Run { start: cell, len: 1 }, &mut out).unwrap();
         out
     }
 
@@ -190,6 +202,7 @@ impl DiskStore for Images {
             disks: disks?,
             points: Vec::new(),
             has_failover: false,
+            has_test: false,
             tracking: None,
             logs_made: 0,
             logs_received: 0,
@@ -211,9 +224,13 @@ impl DiskStore for Images {
     }
 
     fn write(&mut self, copy: CopyId, write: &Write) -> StoreResult<()> {
+        let is_test = copy.vm.is_test();
         let copy = self.copy_mut(copy);
         let run = tally::cells(write.offset, write.len);
         let content = content::cells(write.no, write.disk, run);
+        if is_test {
+            return copy.disks[usize::from(write.disk)].write_test(run, &content);
+        }
         copy.disks[usize::from(write.disk)].write(run, &content)?;
         match &mut copy.tracking {
             Some(tracking) => tracking.add(write.disk, run, &content),
@@ -245,11 +262,11 @@ impl DiskStore for Images {
     }
 
     fn log_is_on(&self, copy: CopyId) -> bool {
-        self.copy(copy).tracking.is_some()
+        !copy.vm.is_test() && self.copy(copy).tracking.is_some()
     }
 
     fn log_pending(&self, copy: CopyId) -> u64 {
-        self.copy(copy).tracking.as_ref().map_or(0, Tracking::pending)
+        self.copy(copy).tracking.as_ref().filter(|_| !copy.vm.is_test()).map_or(0, Tracking::pending)
     }
 
     fn log_switch(&mut self, copy: CopyId) -> StoreResult<LogStats> {
@@ -365,7 +382,25 @@ impl DiskStore for Images {
     }
 
     fn has_failover(&self, copy: CopyId) -> bool {
-        self.copy(copy).has_failover
+        !copy.vm.is_test() && self.copy(copy).has_failover
+    }
+
+    fn test_create(&mut self, copy: CopyId, view: View) -> StoreResult<()> {
+        let copy = self.copies.get_mut(&copy).expect("the copy exists");
+        assert!(!copy.has_test, "there is no test machine yet");
+        let place = copy.place(view);
+        copy.has_test = true;
+        copy.disks.iter_mut().try_for_each(|disk| disk.create_test(&self.folder, place))
+    }
+
+    fn test_discard(&mut self, copy: CopyId) -> StoreResult<()> {
+        let copy = self.copy_mut(copy);
+        copy.has_test = false;
+        copy.disks.iter_mut().try_for_each(Disk::discard_test)
+    }
+
+    fn has_test(&self, copy: CopyId) -> bool {
+        self.copy(copy).has_test
     }
 
     fn resync_open(&mut self, session: SessionId, spec: &ResyncSpec) -> StoreResult<()> {
@@ -403,13 +438,14 @@ impl DiskStore for Images {
     }
 
     fn difference(&self, a: (CopyId, View), b: (CopyId, View)) -> StoreResult<Option<Difference>> {
-        let ((a, at_a), (b, at_b)) = ((self.copy(a.0), a.1), (self.copy(b.0), b.1));
-        for number in 0..disk_number(a.disks.len().max(b.disks.len())) {
+        let side = |(copy, view)| (&self.copy(copy).disks, self.seen((copy, view)));
+        let (a, b) = (side(a), side(b));
+        for number in 0..disk_number(a.0.len().max(b.0.len())) {
             let at = usize::from(number);
-            let cell = match (a.disks.get(at), b.disks.get(at)) {
+            let cell = match (a.0.get(at), b.0.get(at)) {
                 (Some(x), Some(y)) => {
                     let sizes = (x.size() != y.size()).then(|| x.size().min(y.size()) / CELL);
-                    first_difference((x, a.place(at_a)), (y, b.place(at_b)))?.into_iter().chain(sizes).min()
+                    first_difference((x, a.1), (y, b.1))?.into_iter().chain(sizes).min()
                 }
                 _ => Some(0),
             };
@@ -421,7 +457,8 @@ impl DiskStore for Images {
     }
 
     fn present_bytes(&self, copy: CopyId) -> u64 {
-        self.copy(copy).disks.iter().map(|disk| CELL * disk.present_cells()).sum()
+        let seen = self.seen((copy, View::Live));
+        self.copy(copy).disks.iter().map(|disk| CELL * disk.present_cells(seen)).sum()
     }
 }
 
@@ -431,10 +468,10 @@ fn disk_number(disks: usize) -> u8 {
 }
 
 /// The first cell whose content differs.
-fn first_difference(a: (&Disk, Option<usize>), b: (&Disk, Option<usize>)) -> StoreResult<Option<u64>> {
-    let all = |disk: &Disk, point| match disk.cells() {
+fn first_difference(a: (&Disk, Seen), b: (&Disk, Seen)) -> StoreResult<Option<u64>> {
+    let all = |disk: &Disk, seen| match disk.cells() {
         0 => Vec::new(),
-        len => disk.present(point, Run { start: 0, len }),
+        len => disk.present(seen, Run { start: 0, len }),
     };
     let present = runs::union(&all(a.0, a.1), &all(b.0, b.1));
     let common = a.0.cells().min(b.0.cells());

@@ -6,7 +6,8 @@
 //!
 //! A copy's disks have, from the bottom up: the *base*; *recovery points*, each an undo log of what was
 //! overwritten since it was taken; an optional *failover disk* over the chosen point, which takes the
-//! guest's writes while it exists; and, while tracking is on, the *change log*: closed logs that wait for
+//! guest's writes while it exists; an optional *test disk*, the same for a test machine, whose id
+//! ([`CopyId::test`]) names it wherever a guest writes or a content is looked at; and, while tracking is on, the *change log*: closed logs that wait for
 //! their acknowledgement and an open one.
 
 use std::collections::BTreeSet;
@@ -100,6 +101,17 @@ pub enum View {
     Live,
     /// What it was when the recovery point was taken.
     Point(PointId),
+}
+
+/// What somebody sees of a copy's disk: a view whose point has been found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Seen {
+    /// The guest.
+    Guest,
+    /// The test machine.
+    Test,
+    /// The recovery point at this place.
+    Point(usize),
 }
 
 /// A set of 64 KiB blocks, by disk and block number.
@@ -272,6 +284,13 @@ pub trait DiskStore {
     fn failover_commit(&mut self, copy: CopyId) -> StoreResult<u64>;
     /// Whether there is a failover disk.
     fn has_failover(&self, copy: CopyId) -> bool;
+
+    /// Puts a test machine's disk over the base of `copy`, showing `view`; [`View::Live`] is the base.
+    fn test_create(&mut self, copy: CopyId, view: View) -> StoreResult<()>;
+    /// Drops the test machine's disk with what was written on it.
+    fn test_discard(&mut self, copy: CopyId) -> StoreResult<()>;
+    /// Whether there is a test machine's disk.
+    fn has_test(&self, copy: CopyId) -> bool;
 
     /// Opens a resynchronization. The target has no failover disk, and its guest does not write meanwhile; a
     /// source seen as [`View::Point`] may be written.

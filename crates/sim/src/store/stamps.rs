@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::session::{Session, Sides};
 use super::{
-    BlockSet, Difference, DiskSpec, DiskStore, Initial, LogStats, Move, ResyncCounts, ResyncSpec, StoreError,
-    StoreResult, View, Write, WriteNo, tally,
+    BlockSet, Difference, DiskSpec, DiskStore, Initial, LogStats, Move, ResyncCounts, ResyncSpec, Seen,
+    StoreError, StoreResult, View, Write, WriteNo, tally,
 };
 
 mod disk;
@@ -32,6 +32,7 @@ struct Copy {
     /// Oldest first, as the disks have them.
     points: Vec<PointId>,
     has_failover: bool,
+    has_test: bool,
     tracking: Option<Box<Tracking>>,
     received: VecDeque<Log>,
 }
@@ -47,6 +48,10 @@ impl Copy {
 
     fn place_of(&self, point: PointId) -> usize {
         self.points.iter().position(|p| *p == point).expect("the recovery point exists")
+    }
+
+    fn seen(&self, view: View) -> Seen {
+        self.place(view).map_or(Seen::Guest, Seen::Point)
     }
 
     fn write(&mut self, write: &Write) {
@@ -77,14 +82,14 @@ impl Sides<Vec<Part>> for Pair<'_> {
     ) -> impl Blocks<Content = Vec<Part>, Error = StoreError> {
         let (copy, view) = self.from;
         let copy = self.copies.get(&copy).expect("the source exists");
-        let point = copy.place(view);
-        Side { disk: &copy.disks[usize::from(disk)], point, candidates: Some((disk, candidates)) }
+        let seen = copy.seen(view);
+        Side { disk: &copy.disks[usize::from(disk)], seen, candidates: Some((disk, candidates)) }
     }
 
     fn target(&mut self, disk: u8) -> impl BlocksMut<Content = Vec<Part>, Error = StoreError> {
         let copy = self.copies.get_mut(&self.to).expect("the target exists");
         assert!(!copy.has_failover, "the target of a resynchronization has a failover disk");
-        Side { disk: &mut copy.disks[usize::from(disk)], point: None, candidates: None }
+        Side { disk: &mut copy.disks[usize::from(disk)], seen: Seen::Guest, candidates: None }
     }
 }
 
@@ -102,12 +107,17 @@ impl Stamps {
         Self::default()
     }
 
+    /// The copy, or the replica that a test machine was made from.
     fn copy(&self, id: CopyId) -> &Copy {
-        self.copies.get(&id).expect("the copy exists")
+        self.copies.get(&id.machine()).expect("the copy exists")
     }
 
     fn copy_mut(&mut self, id: CopyId) -> &mut Copy {
-        self.copies.get_mut(&id).expect("the copy exists")
+        self.copies.get_mut(&id.machine()).expect("the copy exists")
+    }
+
+    fn seen(&self, (id, view): (CopyId, View)) -> Seen {
+        if id.vm.is_test() { Seen::Test } else { self.copy(id).seen(view) }
     }
 
     fn pair(&mut self, from: (CopyId, View), to: CopyId) -> Pair<'_> {
@@ -141,7 +151,8 @@ fn make(spec: &DiskSpec) -> StoreResult<Disk> {
 impl Stamps {
     /// The write that the guest reads in a cell; 0: none.
     pub(super) fn stamp(&self, copy: CopyId, disk: u8, cell: u64) -> u64 {
-        let parts = self.copy(copy).disks[usize::from(disk)].view(None, Run { start: cell, len: 1 });
+        let seen = self.seen((copy, View::Live));
+        let parts = self.copy(copy).disks[usize::from(disk)].view(seen, Run { start: cell, len: 1 });
         parts.first().map_or(0, |(_, stamp)| *stamp)
     }
 }
@@ -153,6 +164,7 @@ impl DiskStore for Stamps {
             disks: disks?,
             points: Vec::new(),
             has_failover: false,
+            has_test: false,
             tracking: None,
             received: VecDeque::new(),
         };
@@ -170,14 +182,19 @@ impl DiskStore for Stamps {
     }
 
     fn write(&mut self, copy: CopyId, write: &Write) -> StoreResult<()> {
-        self.copy_mut(copy).write(write);
-        Ok(())
+        self.write_all(copy, &mut std::iter::once(*write))
     }
 
     fn write_all(&mut self, copy: CopyId, writes: &mut dyn Iterator<Item = Write>) -> StoreResult<()> {
+        let is_test = copy.vm.is_test();
         let copy = self.copy_mut(copy);
         for write in writes {
-            copy.write(&write);
+            if is_test {
+                let run = tally::cells(write.offset, write.len);
+                copy.disks[usize::from(write.disk)].write_test(run, write.no.0);
+            } else {
+                copy.write(&write);
+            }
         }
         Ok(())
     }
@@ -205,11 +222,12 @@ impl DiskStore for Stamps {
     }
 
     fn log_is_on(&self, copy: CopyId) -> bool {
-        self.copy(copy).tracking.is_some()
+        !copy.vm.is_test() && self.copy(copy).tracking.is_some()
     }
 
     fn log_pending(&self, copy: CopyId) -> u64 {
-        self.copy(copy).tracking.as_ref().map_or(0, |tracking| tracking.pending())
+        let tracking = self.copy(copy).tracking.as_ref().filter(|_| !copy.vm.is_test());
+        tracking.map_or(0, |tracking| tracking.pending())
     }
 
     fn log_switch(&mut self, copy: CopyId) -> StoreResult<LogStats> {
@@ -323,7 +341,27 @@ impl DiskStore for Stamps {
     }
 
     fn has_failover(&self, copy: CopyId) -> bool {
-        self.copy(copy).has_failover
+        !copy.vm.is_test() && self.copy(copy).has_failover
+    }
+
+    fn test_create(&mut self, copy: CopyId, view: View) -> StoreResult<()> {
+        let copy = self.copy_mut(copy);
+        assert!(!copy.has_test, "there is no test machine yet");
+        let place = copy.place(view);
+        copy.has_test = true;
+        copy.disks.iter_mut().for_each(|disk| disk.create_test(place));
+        Ok(())
+    }
+
+    fn test_discard(&mut self, copy: CopyId) -> StoreResult<()> {
+        let copy = self.copy_mut(copy);
+        copy.has_test = false;
+        copy.disks.iter_mut().for_each(Disk::discard_test);
+        Ok(())
+    }
+
+    fn has_test(&self, copy: CopyId) -> bool {
+        self.copy(copy).has_test
     }
 
     fn resync_open(&mut self, session: SessionId, spec: &ResyncSpec) -> StoreResult<()> {
@@ -361,13 +399,14 @@ impl DiskStore for Stamps {
     }
 
     fn difference(&self, a: (CopyId, View), b: (CopyId, View)) -> StoreResult<Option<Difference>> {
-        let (a, b) = ((self.copy(a.0), a.1), (self.copy(b.0), b.1));
-        let number_of_disks = a.0.disks.len().max(b.0.disks.len());
+        let side = |(copy, view)| (&*self.copy(copy).disks, self.seen((copy, view)));
+        let (a, b) = (side(a), side(b));
+        let number_of_disks = a.0.len().max(b.0.len());
         for number in 0..number(number_of_disks) {
-            let parts = |(copy, view): (&Copy, View)| {
-                let disk = copy.disks.get(usize::from(number))?;
+            let parts = |(disks, seen): (&[Disk], Seen)| {
+                let disk = disks.get(usize::from(number))?;
                 let all = Run { start: 0, len: disk.cells() };
-                Some((disk.size, if all.len == 0 { Vec::new() } else { disk.view(copy.place(view), all) }))
+                Some((disk.size, if all.len == 0 { Vec::new() } else { disk.view(seen, all) }))
             };
             let cell = match (parts(a), parts(b)) {
                 (Some((x, a)), Some((y, b))) => {
@@ -384,7 +423,8 @@ impl DiskStore for Stamps {
     }
 
     fn present_bytes(&self, copy: CopyId) -> u64 {
-        self.copy(copy).disks.iter().map(|disk| CELL * disk.present_cells()).sum()
+        let seen = self.seen((copy, View::Live));
+        self.copy(copy).disks.iter().map(|disk| CELL * disk.present_cells(seen)).sum()
     }
 }
 

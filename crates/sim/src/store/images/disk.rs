@@ -14,13 +14,13 @@ use super::content;
 use super::files::{self, Folder, RunFs};
 use super::undo::Undo;
 use crate::store::extents::Stamped;
-use crate::store::{DiskFormat, DiskSpec, Initial, StoreResult, WriteNo, tally};
+use crate::store::{DiskFormat, DiskSpec, Initial, Seen, StoreResult, WriteNo, tally};
 
 /// In a map of what is present: the cell holds something.
 const DATA: u64 = 1;
 
-/// The failover disk: a differencing child, or a raw file beside a raw base.
-struct Failover {
+/// A disk over the base, of a failover or a test machine: a differencing child, or a raw file beside a raw base.
+struct Over {
     path: PathBuf,
     image: Box<dyn Image>,
     /// Its own cells; 0: it hides what the base has.
@@ -31,14 +31,15 @@ struct Failover {
 #[derive(Clone, Copy)]
 enum Origin {
     Base,
-    Failover,
+    /// On the disk over the base.
+    Over,
     /// In the undo log of the point at this place, from there on.
     Undo(usize, u64),
 }
 
 /// What lies over the base in a view.
 enum Layer<'a> {
-    Failover(&'a Failover),
+    Over(&'a Over),
     Undo(usize, &'a Undo),
 }
 
@@ -46,9 +47,9 @@ impl Layer<'_> {
     /// The parts of a run: where they are read, that they are absent, or that the layer does not know them.
     fn look(&self, run: Run) -> Vec<(Run, Option<Option<Origin>>)> {
         match self {
-            Self::Failover(failover) => {
-                let origin = |kind| (kind == DATA).then_some(Origin::Failover);
-                failover.own.segments(run).map(|(run, kind)| (run, kind.map(origin))).collect()
+            Self::Over(over) => {
+                let origin = |kind| (kind == DATA).then_some(Origin::Over);
+                over.own.segments(run).map(|(run, kind)| (run, kind.map(origin))).collect()
             }
             Self::Undo(at, log) => {
                 let origin = |place| (place != 0).then_some(Origin::Undo(*at, place));
@@ -68,7 +69,8 @@ pub(super) struct Disk {
     present: Stamped,
     /// One for each recovery point, oldest first.
     undo: Vec<Undo>,
-    failover: Option<Failover>,
+    failover: Option<Over>,
+    test: Option<Over>,
 }
 
 impl Disk {
@@ -104,7 +106,8 @@ impl Disk {
         };
         let image = image.map_err(files::at(&path))?;
         let present = Stamped::default();
-        let mut disk = Self { copy, number, path, image, present, undo: Vec::new(), failover: None };
+        let mut disk =
+            Self { copy, number, path, image, present, undo: Vec::new(), failover: None, test: None };
         disk.fill(&spec.initial)?;
         Ok(disk)
     }
@@ -145,6 +148,11 @@ impl Disk {
         }
     }
 
+    /// What the test machine writes.
+    pub(super) fn write_test(&mut self, run: Run, content: &[u8]) -> StoreResult<()> {
+        self.test.as_mut().expect("there is a test machine").put(run, Some(content))
+    }
+
     /// Changes the base (no content: the cells become absent): recovery points and a failover disk keep seeing what they saw.
     pub(super) fn overwrite(&mut self, run: Run, content: Option<&[u8]>) -> StoreResult<()> {
         self.keep(run)?;
@@ -167,15 +175,33 @@ impl Disk {
         Ok(())
     }
 
-    /// Keeps what the base has in a run for the newest point and for the failover disk.
-    fn keep(&mut self, run: Run) -> StoreResult<()> {
-        for part in content::parts(run) {
-            let hidden = self.failover.as_ref().map(|failover| gaps(failover.own.segments(part)));
+    /// Keeps what the base has in a run for the disks over it.
+    fn keep_over(&mut self, part: Run) -> StoreResult<()> {
+        for seen in [Seen::Guest, Seen::Test] {
+            let hidden = self.over(seen).map(|over| gaps(over.own.segments(part)));
             for (run, old) in self.old(&hidden.unwrap_or_default())? {
-                if let Some(failover) = &mut self.failover {
-                    failover.put(run, old.as_deref())?;
+                let over = if seen == Seen::Test { &mut self.test } else { &mut self.failover };
+                if let Some(over) = over {
+                    over.put(run, old.as_deref())?;
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// The disk over the base through which somebody looks.
+    fn over(&self, seen: Seen) -> Option<&Over> {
+        match seen {
+            Seen::Guest => self.failover.as_ref(),
+            Seen::Test => self.test.as_ref(),
+            Seen::Point(_) => None,
+        }
+    }
+
+    /// Keeps what the base has in a run for the newest point and for the disks over it.
+    fn keep(&mut self, run: Run) -> StoreResult<()> {
+        for part in content::parts(run) {
+            self.keep_over(part)?;
             let unknown = self.undo.last().map(|newest| gaps(newest.places().segments(part)));
             for (run, old) in self.old(&unknown.unwrap_or_default())? {
                 if let Some(newest) = self.undo.last_mut() {
@@ -266,42 +292,57 @@ impl Disk {
 
     /// Puts a failover disk over the base, showing a point or the present.
     pub(super) fn create_failover(&mut self, folder: &Folder, point: Option<usize>) -> StoreResult<()> {
+        self.failover = Some(self.make_over(folder, "failover", point)?);
+        Ok(())
+    }
+
+    /// As [`Disk::create_failover`], for a test machine.
+    pub(super) fn create_test(&mut self, folder: &Folder, point: Option<usize>) -> StoreResult<()> {
+        self.test = Some(self.make_over(folder, "test", point)?);
+        Ok(())
+    }
+
+    fn make_over(&mut self, folder: &Folder, name: &str, point: Option<usize>) -> StoreResult<Over> {
         self.image.flush().map_err(files::at(&self.path))?;
         let (path, image) = match self.image.format() {
             Format::Raw | Format::Vhd => {
-                let path = folder.path(self.copy, &format!("disk{}-failover.raw", self.number));
+                let path = folder.path(self.copy, &format!("disk{}-{name}.raw", self.number));
                 let image = create_in(&RunFs, &path, &CreateOptions::raw(self.size()));
                 (path, image)
             }
             Format::Vhdx => {
-                let path = folder.path(self.copy, &format!("disk{}-failover.avhdx", self.number));
+                let path = folder.path(self.copy, &format!("disk{}-{name}.avhdx", self.number));
                 let options = ChildOptions::new(folder.seed(&path));
                 let image = create_child_in(&RunFs, &self.path, &path, &options);
                 (path, image)
             }
         };
         let image = image.map_err(files::at(&path))?;
-        let mut failover = Failover { path, image, own: Stamped::default() };
-        if let Some(at) = point {
-            for (run, _) in self.changed(at).iter() {
-                for part in content::parts(run) {
-                    let (mut old, shown) = (vec![0; content::bytes(part)], self.present(point, part));
-                    self.read(point, part, &mut old)?;
-                    failover.put(part, None)?;
-                    for run in shown {
-                        let from = content::bytes(Run { start: 0, len: run.start - part.start });
-                        failover.put(run, Some(&old[from..from + content::bytes(run)]))?;
-                    }
+        let mut over = Over { path, image, own: Stamped::default() };
+        let Some(at) = point else { return Ok(over) };
+        let seen = Seen::Point(at);
+        for (run, _) in self.changed(at).iter() {
+            for part in content::parts(run) {
+                let (mut old, shown) = (vec![0; content::bytes(part)], self.present(seen, part));
+                self.read(seen, part, &mut old)?;
+                over.put(part, None)?;
+                for run in shown {
+                    let from = content::bytes(Run { start: 0, len: run.start - part.start });
+                    over.put(run, Some(&old[from..from + content::bytes(run)]))?;
                 }
             }
         }
-        self.failover = Some(failover);
-        Ok(())
+        Ok(over)
+    }
+
+    /// Drops the test machine's disk.
+    pub(super) fn discard_test(&mut self) -> StoreResult<()> {
+        self.test.take().map_or(Ok(()), Over::remove)
     }
 
     /// Drops the failover disk.
     pub(super) fn discard_failover(&mut self) -> StoreResult<()> {
-        self.failover.take().map_or(Ok(()), Failover::remove)
+        self.failover.take().map_or(Ok(()), Over::remove)
     }
 
     /// Merges the failover disk into the base and drops all points. Returns the cells merged.
@@ -310,10 +351,12 @@ impl Disk {
         let Some(failover) = self.failover.take() else { return Ok(0) };
         for (run, kind) in failover.own.iter() {
             if kind != DATA {
+                content::parts(run).try_for_each(|part| self.keep_over(part))?;
                 self.put(run, None)?;
                 continue;
             }
             for part in content::parts(run) {
+                self.keep_over(part)?;
                 let content = read(&*failover.image, part).map_err(files::at(&failover.path))?;
                 self.put(part, Some(&content))?;
             }
@@ -333,22 +376,19 @@ impl Disk {
     }
 
     /// What a view looks through, nearest first.
-    fn layers(&self, point: Option<usize>) -> Vec<Layer<'_>> {
-        let mut out = Vec::new();
-        match (point, &self.failover) {
-            (Some(at), _) => {
-                out.extend(self.undo.iter().enumerate().skip(at).map(|(at, log)| Layer::Undo(at, log)));
+    fn layers(&self, seen: Seen) -> Vec<Layer<'_>> {
+        match seen {
+            Seen::Point(at) => {
+                self.undo.iter().enumerate().skip(at).map(|(at, log)| Layer::Undo(at, log)).collect()
             }
-            (None, Some(failover)) => out.push(Layer::Failover(failover)),
-            (None, None) => {}
+            _ => self.over(seen).into_iter().map(Layer::Over).collect(),
         }
-        out
     }
 
     /// The present parts of a run in a view, in order.
-    fn view(&self, point: Option<usize>, run: Run) -> Vec<(Run, Origin)> {
+    fn view(&self, seen: Seen, run: Run) -> Vec<(Run, Origin)> {
         let (mut found, mut open) = (Vec::new(), vec![run]);
-        for layer in self.layers(point) {
+        for layer in self.layers(seen) {
             let mut left = Vec::new();
             for (part, origin) in open.iter().flat_map(|part| layer.look(*part)) {
                 match origin {
@@ -367,24 +407,24 @@ impl Disk {
     }
 
     /// The present cells of a run in a view.
-    pub(super) fn present(&self, point: Option<usize>, run: Run) -> Vec<Run> {
+    pub(super) fn present(&self, seen: Seen, run: Run) -> Vec<Run> {
         let mut out = Vec::new();
-        for (part, _) in self.view(point, run) {
+        for (part, _) in self.view(seen, run) {
             runs::push(&mut out, part);
         }
         out
     }
 
     /// Reads whole cells of a view.
-    pub(super) fn read(&self, point: Option<usize>, run: Run, out: &mut [u8]) -> StoreResult<()> {
+    pub(super) fn read(&self, seen: Seen, run: Run, out: &mut [u8]) -> StoreResult<()> {
         out.fill(0);
-        for (part, origin) in self.view(point, run) {
+        for (part, origin) in self.view(seen, run) {
             let from = content::bytes(Run { start: 0, len: part.start - run.start });
             let out = &mut out[from..from + content::bytes(part)];
-            match (origin, &self.failover) {
+            match (origin, self.over(seen)) {
                 (Origin::Undo(at, place), _) => self.undo[at].read(place, part, out)?,
-                (Origin::Failover, Some(failover)) => {
-                    read_into(&*failover.image, part, out).map_err(files::at(&failover.path))?;
+                (Origin::Over, Some(over)) => {
+                    read_into(&*over.image, part, out).map_err(files::at(&over.path))?;
                 }
                 _ => read_into(&*self.image, part, out).map_err(files::at(&self.path))?,
             }
@@ -392,10 +432,10 @@ impl Disk {
         Ok(())
     }
 
-    /// Present cells as the guest sees them.
-    pub(super) fn present_cells(&self) -> u64 {
+    /// Present cells as the guest, or the test machine, sees them.
+    pub(super) fn present_cells(&self, seen: Seen) -> u64 {
         let mut cells = self.present.cells();
-        for (run, kind) in self.failover.iter().flat_map(|failover| failover.own.iter()) {
+        for (run, kind) in self.over(seen).iter().flat_map(|over| over.own.iter()) {
             let covered: u64 = self.present.within(run).map(|(part, _)| part.len).sum();
             cells = cells - covered + if kind == DATA { run.len } else { 0 };
         }
@@ -407,8 +447,8 @@ impl Disk {
         for log in &mut self.undo {
             log.close()?;
         }
-        if let Some(failover) = self.failover {
-            failover.image.close().map_err(files::at(&failover.path))?;
+        for over in [self.failover, self.test].into_iter().flatten() {
+            over.image.close().map_err(files::at(&over.path))?;
         }
         self.image.close().map_err(files::at(&self.path))
     }
@@ -416,13 +456,14 @@ impl Disk {
     /// Deletes the files.
     pub(super) fn remove(mut self) -> StoreResult<()> {
         self.discard_failover()?;
+        self.discard_test()?;
         self.undo.into_iter().try_for_each(Undo::remove)?;
         drop(self.image);
         files::remove(&self.path)
     }
 }
 
-impl Failover {
+impl Over {
     fn put(&mut self, run: Run, content: Option<&[u8]>) -> StoreResult<()> {
         put(&mut *self.image, run, content).map_err(files::at(&self.path))?;
         self.own.set(run, if content.is_some() { DATA } else { 0 });

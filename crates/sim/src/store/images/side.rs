@@ -8,7 +8,7 @@ use hvrsim_types::size::CELL;
 
 use super::content::{self, CELL_BYTES};
 use super::disk::Disk;
-use crate::store::{StoreError, StoreResult, tally};
+use crate::store::{Seen, StoreError, StoreResult, tally};
 
 /// Bytes of a block.
 const BLOCK_BYTES: usize = CELL_BYTES * 16;
@@ -17,8 +17,8 @@ const _: () = assert!(BLOCK_CELLS == 16);
 /// A view of one of a copy's disks; through a mutable one the base is written.
 pub(super) struct Side<'a, D> {
     pub(super) disk: D,
-    /// The place of the recovery point looked at; `None` for what the guest sees.
-    pub(super) point: Option<usize>,
+    /// Who looks.
+    pub(super) seen: Seen,
     /// Where to look, and the disk's number there.
     pub(super) candidates: Option<(u8, &'a Candidates)>,
     /// The key of the digests.
@@ -42,7 +42,7 @@ fn digest(key: &[u8; 32], content: &[u8]) -> Option<Digest> {
 impl<D: Deref<Target = Disk>> Side<'_, D> {
     fn content(&self, run: Run) -> StoreResult<Vec<u8>> {
         let mut out = vec![0; content::bytes(run)];
-        self.disk.read(self.point, run, &mut out)?;
+        self.disk.read(self.seen, run, &mut out)?;
         Ok(out)
     }
 }
@@ -65,11 +65,11 @@ impl<D: Deref<Target = Disk>> Blocks for Side<'_, D> {
     fn held(&mut self, range: Range<u64>) -> StoreResult<Vec<Range<u64>>> {
         let size = self.disk.size();
         let bytes = |run: Run| run.start * CELL..(run.end() * CELL).min(size);
-        Ok(self.disk.present(self.point, cells(&range)).into_iter().map(bytes).collect())
+        Ok(self.disk.present(self.seen, cells(&range)).into_iter().map(bytes).collect())
     }
 
     fn filled(&mut self, range: Range<u64>) -> StoreResult<Vec<Run>> {
-        Ok(self.disk.present(self.point, cells(&range)))
+        Ok(self.disk.present(self.seen, cells(&range)))
     }
 
     fn digests(&mut self, piece: Range<u64>, wanted: u32) -> StoreResult<Vec<Option<Digest>>> {
@@ -90,7 +90,7 @@ impl<D: Deref<Target = Disk>> Blocks for Side<'_, D> {
         let mut rest = &mut out[..];
         for run in all {
             let (part, left) = rest.split_at_mut(content::bytes(run));
-            self.disk.read(self.point, run, part)?;
+            self.disk.read(self.seen, run, part)?;
             rest = left;
         }
         Ok(out)
@@ -111,7 +111,7 @@ impl<D: DerefMut<Target = Disk>> BlocksMut for Side<'_, D> {
 
     /// Only what is present: recovery points keep what changes.
     fn zero(&mut self, range: Range<u64>) -> StoreResult<()> {
-        let present = self.disk.present(None, cells(&range));
+        let present = self.disk.present(Seen::Guest, cells(&range));
         present.into_iter().try_for_each(|run| self.disk.overwrite(run, None))
     }
 }

@@ -4,6 +4,7 @@ use hvrsim_resync::runs::Run;
 use serde::{Deserialize, Serialize};
 
 use super::frozen::Frozen;
+use crate::store::Seen;
 use crate::store::extents::Stamped;
 
 /// A run of cells and the write that they hold; 0 for absent cells.
@@ -22,11 +23,13 @@ pub(super) struct Disk {
     newest: Option<Stamped>,
     /// The failover disk's own cells.
     failover: Option<Box<Stamped>>,
+    /// The test machine's.
+    test: Option<Box<Stamped>>,
 }
 
 impl Disk {
     pub(super) fn new(size: u64) -> Self {
-        Self { size, base: Stamped::default(), older: Vec::new(), newest: None, failover: None }
+        Self { size, base: Stamped::default(), older: Vec::new(), newest: None, failover: None, test: None }
     }
 
     /// Cells of the disk.
@@ -47,11 +50,21 @@ impl Disk {
         }
     }
 
-    /// Changes the base: recovery points and a failover disk keep seeing what they saw.
-    pub(super) fn overwrite(&mut self, run: Run, stamp: u64) {
-        if let Some(failover) = &mut self.failover {
-            failover.keep(&self.base, run);
+    /// What the test machine writes.
+    pub(super) fn write_test(&mut self, run: Run, stamp: u64) {
+        self.test.as_mut().expect("there is a test machine").set(run, stamp);
+    }
+
+    /// The disks over the base keep what they see of it.
+    fn keep(&mut self, run: Run) {
+        for over in [&mut self.failover, &mut self.test].into_iter().flatten() {
+            over.keep(&self.base, run);
         }
+    }
+
+    /// Changes the base: recovery points, a failover disk and a test machine keep seeing what they saw.
+    pub(super) fn overwrite(&mut self, run: Run, stamp: u64) {
+        self.keep(run);
         if let Some(newest) = &mut self.newest {
             newest.keep(&self.base, run);
         }
@@ -93,9 +106,7 @@ impl Disk {
         self.older.truncate(at);
         self.newest = self.older.pop().map(|newest| newest.thaw());
         for (run, stamp) in undone.iter() {
-            if let Some(failover) = &mut self.failover {
-                failover.keep(&self.base, run);
-            }
+            self.keep(run);
             self.put(run, stamp);
         }
     }
@@ -117,6 +128,16 @@ impl Disk {
         self.failover = Some(Box::new(point.map_or_else(Stamped::default, |at| self.undone(at))));
     }
 
+    /// As [`Disk::create_failover`], for a test machine.
+    pub(super) fn create_test(&mut self, point: Option<usize>) {
+        self.test = Some(Box::new(point.map_or_else(Stamped::default, |at| self.undone(at))));
+    }
+
+    /// Drops the test machine's disk.
+    pub(super) fn discard_test(&mut self) {
+        self.test = None;
+    }
+
     /// Drops the failover disk.
     pub(super) fn discard_failover(&mut self) {
         self.failover = None;
@@ -128,6 +149,7 @@ impl Disk {
         self.newest = None;
         let failover = self.failover.take().unwrap_or_default();
         for (run, stamp) in failover.iter() {
+            self.keep(run);
             self.put(run, stamp);
         }
         failover.cells()
@@ -139,18 +161,20 @@ impl Disk {
     }
 
     /// The layers over the base that a view looks through, nearest first.
-    fn layers(&self, point: Option<usize>) -> impl Iterator<Item = Layer<'_>> {
-        let failover = if point.is_none() { self.failover.as_deref() } else { None };
-        let older = point.map_or(&[][..], |at| &self.older[at..]);
-        let newest = point.and(self.newest.as_ref());
-        let older = failover.map(Layer::Open).into_iter().chain(older.iter().map(Layer::Frozen));
+    fn layers(&self, seen: Seen) -> impl Iterator<Item = Layer<'_>> {
+        let (over, older, newest) = match seen {
+            Seen::Guest => (self.failover.as_deref(), &[][..], None),
+            Seen::Test => (self.test.as_deref(), &[][..], None),
+            Seen::Point(at) => (None, &self.older[at..], self.newest.as_ref()),
+        };
+        let older = over.map(Layer::Open).into_iter().chain(older.iter().map(Layer::Frozen));
         older.chain(newest.map(Layer::Open))
     }
 
-    /// The content of a run in a view (a point, or what the guest sees), without absent parts.
-    pub(super) fn view(&self, point: Option<usize>, run: Run) -> Vec<Part> {
+    /// The content of a run as somebody sees it, without absent parts.
+    pub(super) fn view(&self, seen: Seen, run: Run) -> Vec<Part> {
         let (mut found, mut open) = (Vec::new(), vec![run]);
-        for layer in self.layers(point) {
+        for layer in self.layers(seen) {
             let mut left = Vec::new();
             for part in open {
                 for (part, stamp) in layer.look(part) {
@@ -171,8 +195,8 @@ impl Disk {
     }
 
     /// The one stamp of a whole run, where nothing lies over the base and one look tells it.
-    pub(super) fn plain_stamp(&self, point: Option<usize>, run: Run) -> Option<u64> {
-        if self.layers(point).next().is_some() {
+    pub(super) fn plain_stamp(&self, seen: Seen, run: Run) -> Option<u64> {
+        if self.layers(seen).next().is_some() {
             return None;
         }
         let (end, stamp) = self.base.run_at(run.start);
@@ -182,7 +206,7 @@ impl Disk {
     /// The content of a run as the guest sees it, with absent parts.
     pub(super) fn view_whole(&self, run: Run) -> Vec<Part> {
         let (mut out, mut from) = (Vec::new(), run.start);
-        for (part, stamp) in self.view(None, run) {
+        for (part, stamp) in self.view(Seen::Guest, run) {
             if part.start > from {
                 out.push((Run::new(from, part.start), 0));
             }
@@ -195,10 +219,11 @@ impl Disk {
         out
     }
 
-    /// Present cells as the guest sees them.
-    pub(super) fn present_cells(&self) -> u64 {
+    /// Present cells as the guest, or the test machine, sees them.
+    pub(super) fn present_cells(&self, seen: Seen) -> u64 {
         let mut cells = self.base.cells();
-        for (run, stamp) in self.failover.iter().flat_map(|failover| failover.iter()) {
+        let over = if seen == Seen::Test { &self.test } else { &self.failover };
+        for (run, stamp) in over.iter().flat_map(|over| over.iter()) {
             let covered: u64 = self.base.within(run).map(|(part, _)| part.len).sum();
             cells = cells - covered + if stamp == 0 { 0 } else { run.len };
         }

@@ -7,13 +7,13 @@ use hvrsim_resync::{BLOCK_CELLS, Blocks, BlocksMut, Candidates, Cells, Digest};
 use hvrsim_types::size::CELL;
 
 use super::disk::{Disk, Part};
-use crate::store::{StoreError, StoreResult, tally};
+use crate::store::{Seen, StoreError, StoreResult, tally};
 
 /// A view of one of a copy's disks; through a mutable one the base is written.
 pub(super) struct Side<'a, D> {
     pub(super) disk: D,
-    /// The place of the recovery point looked at; `None` for what the guest sees.
-    pub(super) point: Option<usize>,
+    /// Who looks.
+    pub(super) seen: Seen,
     /// Where to look, and the disk's number there.
     pub(super) candidates: Option<(u8, &'a Candidates)>,
 }
@@ -47,17 +47,17 @@ fn cells(range: &Range<u64>) -> Run {
 impl<D: Deref<Target = Disk>> Side<'_, D> {
     fn filled_cells(&self, run: Run) -> Vec<Run> {
         let mut out = Vec::new();
-        for (run, _) in self.disk.view(self.point, run) {
+        for (run, _) in self.disk.view(self.seen, run) {
             runs::push(&mut out, run);
         }
         out
     }
 
     fn digest(&self, run: Run) -> Option<Digest> {
-        if let Some(stamp) = self.disk.plain_stamp(self.point, run) {
+        if let Some(stamp) = self.disk.plain_stamp(self.seen, run) {
             return (stamp != 0).then(|| one(stamp));
         }
-        let parts = self.disk.view(self.point, run);
+        let parts = self.disk.view(self.seen, run);
         match parts[..] {
             [] => None,
             [(whole, stamp)] if whole == run => Some(one(stamp)),
@@ -105,7 +105,7 @@ impl<D: Deref<Target = Disk>> Blocks for Side<'_, D> {
         let run = cells(&piece);
         let mut out = Vec::new();
         let mut at = run.start;
-        for (part, stamp) in self.disk.view(self.point, run) {
+        for (part, stamp) in self.disk.view(self.seen, run) {
             out.extend((at..part.start).map(|_| None));
             out.extend((0..part.len).map(|_| Some(one(stamp))));
             at = part.end();
@@ -116,7 +116,7 @@ impl<D: Deref<Target = Disk>> Blocks for Side<'_, D> {
 
     fn read(&mut self, start: u64, cells: &[Cells]) -> StoreResult<Vec<Part>> {
         let run = |&(first, count): &Cells| Run { start: start / CELL + u64::from(first), len: count.into() };
-        Ok(cells.iter().flat_map(|cells| self.disk.view(self.point, run(cells))).collect())
+        Ok(cells.iter().flat_map(|cells| self.disk.view(self.seen, run(cells))).collect())
     }
 }
 

@@ -61,6 +61,14 @@ enum Op {
     FailoverCreate(usize, Option<usize>),
     FailoverDiscard(usize),
     FailoverCommit(usize),
+    TestCreate(usize, Option<usize>),
+    TestDiscard(usize),
+    TestWrite {
+        copy: usize,
+        disk: usize,
+        at: usize,
+        cells: usize,
+    },
     Resync {
         source: usize,
         point: Option<usize>,
@@ -94,6 +102,10 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         3 => (copy(), prop::option::of(0..9usize)).prop_map(|(copy, at)| Op::FailoverCreate(copy, at)),
         1 => copy().prop_map(Op::FailoverDiscard),
         1 => copy().prop_map(Op::FailoverCommit),
+        3 => (copy(), prop::option::of(0..9usize)).prop_map(|(copy, at)| Op::TestCreate(copy, at)),
+        1 => copy().prop_map(Op::TestDiscard),
+        3 => (copy(), spot(), 1..20usize)
+            .prop_map(|(copy, (disk, at), cells)| Op::TestWrite { copy, disk, at, cells }),
         3 => (
             copy(),
             prop::option::of(0..9usize),
@@ -152,6 +164,10 @@ impl Model {
                 copy(*at).failover.is_none() && (point.is_none() || !copy(*at).points.is_empty())
             }
             Op::FailoverDiscard(at) | Op::FailoverCommit(at) => copy(*at).failover.is_some(),
+            Op::TestCreate(at, point) => {
+                copy(*at).test.is_none() && (point.is_none() || !copy(*at).points.is_empty())
+            }
+            Op::TestDiscard(copy) | Op::TestWrite { copy, .. } => self.copies[*copy].test.is_some(),
             Op::Resync { source, point, .. } => {
                 copy(1 - source).failover.is_none() && (point.is_none() || !copy(*source).points.is_empty())
             }
@@ -165,7 +181,9 @@ impl Op {
         let aim = |copy: usize, point: &mut usize| *point %= model.copies[copy].points.len().max(1);
         match &mut self {
             Self::PointDrop(copy, point) | Self::PointRollback(copy, point) => aim(*copy, point),
-            Self::FailoverCreate(copy, Some(point)) => aim(*copy, point),
+            Self::FailoverCreate(copy, Some(point)) | Self::TestCreate(copy, Some(point)) => {
+                aim(*copy, point)
+            }
             Self::Resync { source, point: Some(point), .. } => aim(*source, point),
             _ => {}
         }
@@ -216,6 +234,16 @@ fn on_model(model: &mut Model, op: &Op) -> (Answer, Vec<Write>, PointId) {
             point_id = point.map_or(point_id, |point| model.copies[*at].points[point].0);
             model.copies[*at].create_failover(*point);
         }
+        Op::TestCreate(at, point) => {
+            point_id = point.map_or(point_id, |point| model.copies[*at].points[point].0);
+            model.copies[*at].create_test(*point);
+        }
+        Op::TestDiscard(at) => model.copies[*at].test = None,
+        Op::TestWrite { copy, disk, at, cells } => {
+            let write = model.next_write(*disk, *at, *cells);
+            model.copies[*copy].write_test(&write);
+            writes.push(write);
+        }
         Op::FailoverDiscard(at) => model.copies[*at].failover = None,
         Op::FailoverCommit(at) => answer.merged = Some(model.copies[*at].commit()),
         Op::Resync { source, point, tracked, full, writes: during, .. } => {
@@ -255,6 +283,9 @@ fn on_store<S: DiskStore>(
         Op::PointDrop(at, _) => store.point_drop(id(*at), point_id)?,
         Op::PointRollback(at, _) => store.point_rollback(id(*at), point_id)?,
         Op::FailoverCreate(at, point) => store.failover_create(id(*at), view(point))?,
+        Op::TestCreate(at, point) => store.test_create(id(*at), view(point))?,
+        Op::TestDiscard(at) => store.test_discard(id(*at))?,
+        Op::TestWrite { copy, .. } => store.write(id(*copy).test(), &writes[0])?,
         Op::FailoverDiscard(at) => store.failover_discard(id(*at))?,
         Op::FailoverCommit(at) => answer.merged = Some(store.failover_commit(id(*at))?),
         Op::Resync { source, point, tracked, full, lost, writes: during, .. } => {
@@ -303,7 +334,13 @@ fn look<S: DiskStore>(store: &S, model: &Model) -> Result<(), TestCaseError> {
         prop_assert_eq!(store.log_blocks(id), copy.log_blocks());
         prop_assert_eq!(store.has_failover(id), copy.failover.is_some());
         prop_assert_eq!(store.present_bytes(id), copy.present());
+        prop_assert_eq!(store.has_test(id), copy.test.is_some());
         views.push(((id, View::Live), copy.live()));
+        if let Some(test) = &copy.test {
+            let present = test.iter().flatten().filter(|value| **value != 0).count() as u64;
+            prop_assert_eq!(store.present_bytes(id.test()), 4096 * present);
+            views.push(((id.test(), View::Live), test));
+        }
         for (place, (point, content, _)) in copy.points.iter().enumerate() {
             let changed = copy.changed(place);
             prop_assert_eq!(store.point_undo_bytes(id, *point), 4096 * changed.len() as u64);

@@ -27,6 +27,8 @@ pub struct Copy {
     history: Vec<Cell>,
     /// What the guest sees through a failover disk, and which cells that disk has.
     pub failover: Option<(Content, BTreeSet<Cell>)>,
+    /// What the test machine sees.
+    pub test: Option<Content>,
     /// The closed logs and the open one, if tracking is on.
     pub logs: Option<Vec<Vec<Logged>>>,
     pub received: VecDeque<Vec<Logged>>,
@@ -42,6 +44,7 @@ impl Copy {
             points: vec![],
             history: vec![],
             failover: None,
+            test: None,
             logs: None,
             received: VecDeque::new(),
         }
@@ -79,6 +82,13 @@ impl Copy {
         if let Some(logs) = &mut self.logs {
             logs.last_mut().unwrap().push((disk, start, vec![write.no.0; cells], write.len));
         }
+    }
+
+    /// What the test machine writes.
+    pub fn write_test(&mut self, write: &Write) {
+        let start = (write.offset / 4096) as usize;
+        let cells = write.len.div_ceil(4096) as usize;
+        self.test.as_mut().unwrap()[usize::from(write.disk)][start..start + cells].fill(write.no.0);
     }
 
     pub fn bytes(&self, disk: usize, start: usize, cells: usize) -> u64 {
@@ -163,6 +173,10 @@ impl Copy {
     pub fn create_failover(&mut self, point: Option<usize>) {
         let own = point.map_or_else(BTreeSet::new, |at| self.changed(at));
         self.failover = Some((self.view(point).clone(), own));
+    }
+
+    pub fn create_test(&mut self, point: Option<usize>) {
+        self.test = Some(point.map_or(&self.base, |at| &self.points[at].1).clone());
     }
 
     pub fn commit(&mut self) -> u64 {
