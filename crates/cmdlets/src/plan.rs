@@ -59,7 +59,7 @@ pub fn plan(call: &Call, default_host: Option<&str>, look: &dyn Look) -> Result<
     let planner = Planner { call, default_host, look, hosts };
     if let Some(Value::Point(point)) = call.value("VMRecoverySnapshot") {
         let (on, point) = planner.point(point)?;
-        let operation = Operation::Failover { point: PointChoice::Id(point.id) };
+        let operation = planner.failover(PointChoice::Id(point.id));
         return Ok(planner.finish(vec![(on, operation)]));
     }
     let at = planner.selected_hosts()?;
@@ -297,7 +297,7 @@ impl Planner<'_> {
             }
             Verb::StopInitial => Operation::StopInitialReplication,
             Verb::StartFailover if call.switch("Prepare") => Operation::Prepare,
-            Verb::StartFailover => Operation::Failover { point: PointChoice::Latest },
+            Verb::StartFailover => self.failover(PointChoice::Latest),
             Verb::StopFailover => {
                 if self.look.copy(on).is_some_and(|view| needs_turning_off(&view)) {
                     asked.push((on, Operation::TurnOffVm));
@@ -324,6 +324,14 @@ impl Planner<'_> {
         };
         asked.push((on, operation));
         Ok(())
+    }
+
+    fn failover(&self, point: PointChoice) -> Operation {
+        if self.call.switch("AsTest") {
+            Operation::TestFailover { point }
+        } else {
+            Operation::Failover { point }
+        }
     }
 
     fn replica_server(&self) -> Option<HostId> {

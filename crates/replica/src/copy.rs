@@ -226,6 +226,8 @@ pub enum FailoverRule {
     FromSuspended,
     /// From Resynchronizing.
     FromResync,
+    /// With a test machine beside it.
+    BesideTest,
 }
 
 impl FailoverRule {
@@ -237,6 +239,7 @@ impl FailoverRule {
             Self::Unplanned => "UF-78",
             Self::FromSuspended => "UF-80",
             Self::FromResync => "RS-58",
+            Self::BesideTest => "TF-65",
         }
     }
 }
@@ -486,7 +489,7 @@ impl Copy {
     /// Health with its reasons, worst first (Interpreting Replication Health, parts 1 and 2).
     #[must_use]
     pub fn health(&self, now: Instant) -> (Health, Vec<&'static str>) {
-        if self.mode == Mode::None {
+        if matches!(self.mode, Mode::None | Mode::TestReplica) {
             return (Health::NotApplicable, Vec::new());
         }
         let mut reasons: Vec<(Health, &'static str)> = Vec::new();

@@ -307,6 +307,8 @@ pub enum Input {
     LogApplied,
     /// The failover disk is ready.
     FailoverReady,
+    /// The test machine is there.
+    TestReady,
     /// A merge has ended.
     Merged,
     /// A session has brought everything.
@@ -374,6 +376,15 @@ pub enum Effect {
     },
     /// Drop the failover disk.
     DiscardFailover,
+    /// Make a test machine; answered by [`Input::TestReady`].
+    MakeTest {
+        /// The point; `None` is the newest content.
+        view: Option<PointId>,
+    },
+    /// Turn the test machine off and delete it.
+    RemoveTest,
+    /// Delete the machine itself.
+    DestroyVm,
     /// Merge the failover disk; answered by [`Input::Merged`].
     CommitFailover,
     /// Merge what a resynchronization brought; answered by [`Input::Merged`].

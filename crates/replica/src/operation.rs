@@ -183,7 +183,12 @@ pub enum Operation {
         /// The recovery point.
         point: PointChoice,
     },
-    /// `RevertFailover`, `Stop-VMFailover`.
+    /// `TestReplicaSystem`, `Start-VMFailover -AsTest`.
+    TestFailover {
+        /// The recovery point.
+        point: PointChoice,
+    },
+    /// `RevertFailover`, `Stop-VMFailover`; on a copy with a test machine, too.
     RevertFailover,
     /// `CommitFailover`, `Complete-VMFailover`.
     CommitFailover,
@@ -219,6 +224,8 @@ pub enum Operation {
     Checkpoint,
     /// `Remove-VMSnapshot` of a user's checkpoints, all of them.
     RemoveCheckpoints,
+    /// `DestroySystem`, `Remove-VM`.
+    DestroyVm,
     /// `Msvm_ConcreteJob.RequestStateChange(4)`: cancel.
     CancelJob(JobId),
 }

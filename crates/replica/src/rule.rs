@@ -80,7 +80,9 @@ calls! {
     Prepare: "Start-VMFailover -Prepare", "RequestReplicationStateChange(4)";
     /// Fail over.
     Failover: "Start-VMFailover", "InitiateFailover";
-    /// Revert a failover, or a preparation.
+    /// Make a test machine.
+    TestFailover: "Start-VMFailover -AsTest", "TestReplicaSystem";
+    /// Revert a failover, or a preparation; end a test failover.
     RevertFailover: "Stop-VMFailover", "RevertFailover";
     /// Commit a failover.
     CommitFailover: "Complete-VMFailover", "CommitFailover";
@@ -106,6 +108,8 @@ calls! {
     Checkpoint: "Checkpoint-VM", "CreateSnapshot";
     /// Delete a user's checkpoints.
     RemoveCheckpoints: "Remove-VMSnapshot", "DestroySnapshot";
+    /// Delete the virtual machine.
+    DestroyVm: "Remove-VM", "DestroySystem";
     /// Cancel a job.
     CancelJob: "Stop-Job", "Msvm_ConcreteJob.RequestStateChange(4)";
 }
@@ -126,6 +130,7 @@ impl Operation {
             Self::StopResynchronize => Call::StopResynchronize,
             Self::Prepare => Call::Prepare,
             Self::Failover { .. } => Call::Failover,
+            Self::TestFailover { .. } => Call::TestFailover,
             Self::RevertFailover => Call::RevertFailover,
             Self::CommitFailover => Call::CommitFailover,
             Self::Reverse { .. } => Call::Reverse,
@@ -139,6 +144,7 @@ impl Operation {
             Self::RemoveSavedState => Call::RemoveSavedState,
             Self::Checkpoint => Call::Checkpoint,
             Self::RemoveCheckpoints => Call::RemoveCheckpoints,
+            Self::DestroyVm => Call::DestroyVm,
             Self::CancelJob(_) => Call::CancelJob,
         }
     }
@@ -259,6 +265,8 @@ pub enum Guard {
     NoCheckpoint,
     /// No test machine.
     NoTestVm,
+    /// A test machine.
+    TestVm,
     /// No mutating job.
     NoJob,
     /// No merge under way.
@@ -401,7 +409,7 @@ impl Guard {
             Self::VmOff => ("Off", "", "Stop-VM first."),
             Self::VmNotOff => ("not Off", "", "Start-VM first."),
             Self::VmRunning => ("Running", "", "Start-VM first."),
-            Self::VmNotRunning => ("not Running", "", "It runs already."),
+            Self::VmNotRunning => ("not Running", "", "It runs."),
             Self::NotSyncing => {
                 ("no prepare step under way", "is being prepared for failover", "Wait for the job.")
             }
@@ -409,6 +417,7 @@ impl Guard {
             Self::SavedState => ("a saved state", "", ""),
             Self::NoCheckpoint => ("no checkpoints", "has checkpoints", "Remove-VMSnapshot first."),
             Self::NoTestVm => ("no test VM", "has a test VM", "Stop-VMFailover on the replica first."),
+            Self::TestVm => ("a failover or a test VM", "has neither", ""),
             Self::NoJob => ("no job under way", "has a job under way", "Wait for the job, or cancel it."),
             Self::Merging => ("a merge under way", "is not merging", ""),
             Self::PlannedPoint => ("a Planned point", "has another point", ""),

@@ -90,6 +90,16 @@ impl Service {
         outcome
     }
 
+    /// Adds the machine of a test failover.
+    pub fn add_test(&mut self, vm: VmId) {
+        self.copies.insert(vm, Copy { mode: Mode::TestReplica, ..Copy::default() });
+    }
+
+    /// Forgets a machine that was deleted.
+    pub fn forget(&mut self, vm: VmId) {
+        self.copies.remove(&vm);
+    }
+
     /// Adds a machine that is not replicated.
     pub fn add(&mut self, vm: VmId) {
         self.copies.entry(vm).or_default();
@@ -181,6 +191,7 @@ fn names_of_needed(states: &[(Mode, ReplicationState)], own: Mode) -> Vec<String
 fn refusing_guard(rule: &Rule) -> Option<Guard> {
     match (rule.to, rule.guards.first()) {
         (To::Refused(_), Some(Guard::VmNotOff)) => Some(Guard::VmOff),
+        (To::Refused(_), Some(Guard::TestVm)) => Some(Guard::NoTestVm),
         (To::Refused(_), Some(guard)) => Some(*guard),
         _ => None,
     }
@@ -239,6 +250,7 @@ impl Work<'_> {
             Input::LogSwitched(bytes) => self.log_switched(bytes),
             Input::LogApplied => self.log_applied(),
             Input::FailoverReady => self.failover_ready(),
+            Input::TestReady => self.complete_job(),
             Input::Merged => self.merged(),
             Input::SessionDone(session) => self.session_done(session),
             Input::SessionBroken(session) => self.session_broken(session),
@@ -261,6 +273,7 @@ impl Work<'_> {
             Guard::SavedState => self.facts.power == Power::Saved,
             Guard::NoCheckpoint => self.facts.checkpoints == 0,
             Guard::NoTestVm => !self.facts.test_vm,
+            Guard::TestVm => self.facts.test_vm,
             Guard::NoJob => copy.job.is_none(),
             Guard::NotMerging => !self.is_merging(),
             Guard::Merging => self.is_merging(),

@@ -156,6 +156,8 @@ fn text(names: &Names, record: &Record) -> Option<String> {
             format!("  no answer; next attempt at {}", record.at + *after)
         }
         What::Note(note) => return self::note(note),
+        What::Machine { made: true } => "  machine made".to_owned(),
+        What::Machine { made: false } => "  machine deleted".to_owned(),
         What::Power(power) => format!("  machine {power}"),
         What::Host(power) => match power {
             HostPower::Lost => "! host lost its power".to_owned(),

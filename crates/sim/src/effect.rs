@@ -160,7 +160,7 @@ impl<D: DiskStore> Sim<D> {
         Span::of_transfer(bytes, self.world.host(host).disk_rate.0)
     }
 
-    fn disk_work(&mut self, copy: CopyId, bytes: u64, work: DiskWork) {
+    pub(crate) fn disk_work(&mut self, copy: CopyId, bytes: u64, work: DiskWork) {
         let boot = self.world.host(copy.host).boot;
         let span = self.disk_time(copy.host, bytes);
         self.world.after(span, Event::Done { copy, boot, work });
@@ -215,6 +215,13 @@ impl<D: DiskStore> Sim<D> {
                 self.disk_work(copy, bytes, DiskWork::FailoverDisk(view));
             }
             Effect::DiscardFailover => self.discard_failover(copy)?,
+            Effect::MakeTest { view } => self.make_test(copy, view)?,
+            Effect::RemoveTest => self.remove_test(copy)?,
+            Effect::DestroyVm if copy.vm.is_test() => self.remove_test(copy.machine())?,
+            Effect::DestroyVm => {
+                self.store.remove(copy)?;
+                self.delete_machine(copy);
+            }
             Effect::CommitFailover => {
                 let bytes =
                     if self.store.has_failover(copy) { self.store.failover_commit(copy)? } else { 0 };
@@ -329,6 +336,7 @@ impl<D: DiskStore> Sim<D> {
         match work {
             DiskWork::Apply(log) => self.apply(copy, log),
             DiskWork::FailoverDisk(view) => self.failover_ready(copy, view),
+            DiskWork::TestMachine(job, content) => self.test_ready(copy, job, content),
             DiskWork::Merge => self.input(copy, Input::Merged),
         }
     }

@@ -18,6 +18,7 @@ pub mod look;
 mod looking;
 pub mod sim;
 pub mod store;
+mod test;
 pub mod trace;
 pub mod watch;
 pub mod world;

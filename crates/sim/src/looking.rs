@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::look::{CopyView, JobView, Look, PointView, StatisticsView};
 use crate::sim::Sim;
 use crate::store::DiskStore;
-use crate::world::Machine;
+use crate::world::{Machine, VmInfo};
 
 impl<D: DiskStore> Sim<D> {
     fn copy_state(&self, copy: CopyId) -> Option<(&Machine, &Copy)> {
@@ -87,7 +87,8 @@ impl<D: DiskStore> Look for Sim<D> {
     }
 
     fn vm_names(&self) -> Vec<String> {
-        self.world.vms.iter().map(|v| v.name.clone()).collect()
+        let all = self.world.vms.iter().chain(self.world.test_vms.values());
+        all.map(|info| info.name.clone()).collect()
     }
 
     fn host(&self, name: &str) -> Option<HostId> {
@@ -96,8 +97,11 @@ impl<D: DiskStore> Look for Sim<D> {
     }
 
     fn vm(&self, name: &str) -> Option<VmId> {
-        let index = self.world.vms.iter().position(|v| v.name.eq_ignore_ascii_case(name))?;
-        u32::try_from(index).ok().map(VmId)
+        let same = |info: &VmInfo| info.name.eq_ignore_ascii_case(name);
+        if let Some(index) = self.world.vms.iter().position(same) {
+            return u32::try_from(index).ok().map(VmId);
+        }
+        self.world.test_vms.iter().find(|(_, info)| same(info)).map(|(id, _)| *id)
     }
 
     fn host_name(&self, host: HostId) -> &str {

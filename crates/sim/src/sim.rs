@@ -179,7 +179,7 @@ impl<D: DiskStore> Sim<D> {
         Facts {
             power: machine.power,
             checkpoints: machine.checkpoints,
-            test_vm: false,
+            test_vm: !copy.vm.is_test() && self.store.has_test(copy),
             disk_missing: false,
             sizes: self.store.sizes(copy).into_iter().map(|size| size.0).collect(),
             pending_bytes: self.store.log_pending(copy),

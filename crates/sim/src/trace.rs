@@ -101,6 +101,11 @@ pub enum What {
         /// What was expected, and what was found.
         text: String,
     },
+    /// A machine was made on the host, or deleted.
+    Machine {
+        /// It was made.
+        made: bool,
+    },
 }
 
 /// Power of a host.

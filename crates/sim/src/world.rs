@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use hvrsim_replica::Service;
 use hvrsim_replica::exchange::{Envelope, Log, Reply, Request, SessionSpec, TimerKind};
 use hvrsim_replica::profile::Profile;
-use hvrsim_types::id::{CopyId, ExchangeId, HostId, PointId, SessionId, VmId};
+use hvrsim_types::id::{CopyId, ExchangeId, HostId, JobId, PointId, SessionId, VmId};
 use hvrsim_types::size::{Bytes, Rate};
 use hvrsim_types::state::Power;
 use hvrsim_types::time::{Calendar, Instant, Span};
@@ -148,6 +148,8 @@ pub(crate) type LinkId = u16;
 pub(crate) enum DiskWork {
     Apply(Log),
     FailoverDisk(Option<PointId>),
+    /// The test machine that this job makes, with this content.
+    TestMachine(JobId, Position),
     Merge,
 }
 
@@ -210,6 +212,8 @@ pub struct World {
     pub hosts: Vec<Host>,
     /// Machines by id.
     pub vms: Vec<VmInfo>,
+    /// Test machines that are, or were, on some host.
+    pub test_vms: BTreeMap<VmId, VmInfo>,
     /// Links.
     pub links: Vec<Link>,
     /// What was written.
@@ -240,6 +244,7 @@ impl World {
             now: Instant::START,
             hosts: Vec::new(),
             vms: Vec::new(),
+            test_vms: BTreeMap::new(),
             links: Vec::new(),
             ledger: Ledger::default(),
             points: BTreeMap::new(),
@@ -268,7 +273,12 @@ impl World {
     /// A machine's shared part.
     #[must_use]
     pub fn vm(&self, id: VmId) -> &VmInfo {
-        &self.vms[id.0 as usize]
+        if id.is_test()
+            && let Some(info) = self.test_vms.get(&id)
+        {
+            return info;
+        }
+        &self.vms[id.index()]
     }
 
     /// A copy as its host has it.

@@ -7,7 +7,6 @@ use hvrsim_sim::look::Look;
 use hvrsim_types::code::ReturnCode;
 use hvrsim_types::id::{CopyId, HostId};
 use hvrsim_types::near::nearest;
-use hvrsim_types::state::Power;
 use hvrsim_types::time::{Instant, Span};
 
 use crate::datetime;
@@ -313,10 +312,7 @@ impl Invocation<'_> {
             Procedure::InitiateFailover => Operation::Failover { point: self.snapshot(on)? },
             Procedure::RevertFailover => Operation::RevertFailover,
             Procedure::CommitFailover => Operation::CommitFailover,
-            Procedure::TestReplica => {
-                self.snapshot(on)?;
-                return Err(Stop::not_simulated("a test failover"));
-            }
+            Procedure::TestReplica => Operation::TestFailover { point: self.snapshot(on)? },
             Procedure::ModeToPrimary => {
                 self.relationship(on)?;
                 let why = "ReplicationRelationship is the primary relationship, not the extended one";
@@ -406,11 +402,7 @@ impl Invocation<'_> {
     fn destroy(&self) -> Result<Planned, Stop> {
         let name = "AffectedSystem";
         let on = identifier::machine(name, self.value(name), self.host, self.look)?;
-        let power = self.look.copy(on).map(|view| view.power);
-        if power.is_some_and(|power| !matches!(power, Power::Off | Power::Saved)) {
-            return Err(Stop::Answer(ReturnCode(5), "the machine must be off or saved".to_owned()));
-        }
-        Err(Stop::not_simulated("destroying machines"))
+        Ok(Planned::Operate { on, operation: Operation::DestroyVm })
     }
 
     fn settings(&self) -> Result<embedded::Settings, Stop> {

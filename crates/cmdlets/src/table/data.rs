@@ -290,7 +290,7 @@ const START_FAILOVER: &[Parameter] = &[
         .alias(&["VMRecoveryCheckpoint"])
         .on(&[must("VMSnapshot", 0), must("VMSnapshot_Test", 0)]),
     Parameter::switch("Prepare").on(&[named("VMName"), named("VMObject")]),
-    Parameter::switch("AsTest").later().on(&[
+    Parameter::switch("AsTest").on(&[
         needed("VMName_Test"),
         needed("VMObject_Test"),
         needed("VMSnapshot_Test"),

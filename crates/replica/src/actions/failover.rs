@@ -20,6 +20,7 @@ impl Work<'_> {
             "PF-72" => FailoverRule::Planned,
             "UF-80" => FailoverRule::FromSuspended,
             "RS-58" => FailoverRule::FromResync,
+            "TF-65" => FailoverRule::BesideTest,
             _ => FailoverRule::Unplanned,
         };
         if let Phase::ResyncReceiving { stage, .. } = self.copy.phase {
@@ -69,6 +70,9 @@ impl Work<'_> {
     pub(crate) fn revert(&mut self, rule: &'static Rule) -> Outcome {
         if self.copy.mode == Mode::Primary {
             return self.cancel_prepare(rule);
+        }
+        if matches!(self.copy.phase, Phase::Replicating | Phase::Suspended(_) | Phase::Committed { .. }) {
+            return self.end_test(rule);
         }
         let recovering = matches!(self.copy.phase, Phase::Recovering { .. });
         self.end_job(JobState::Terminated, ReturnCode::FAILED, "reverted");

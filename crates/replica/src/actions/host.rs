@@ -16,7 +16,7 @@ const ABORTED: &str = "0x80004004: the host went down";
 
 impl Work<'_> {
     pub(crate) fn host_down(&mut self, crash: bool) {
-        if self.copy.mode == Mode::None {
+        if matches!(self.copy.mode, Mode::None | Mode::TestReplica) {
             self.abort_job();
             return;
         }
@@ -30,6 +30,7 @@ impl Work<'_> {
 
     fn abort_job(&mut self) {
         self.copy.shown = None;
+        self.abandon_test();
         if let Some(id) = self.copy.job.take() {
             self.close_aborted(id);
         }
@@ -81,7 +82,10 @@ impl Work<'_> {
                 self.crash_of_new_primary();
             }
             (_, Phase::Failback(_)) => self.stay("ST-128"),
-            (Mode::Replica, Phase::Replicating) => self.stay("ST-32"),
+            (Mode::Replica, Phase::Replicating) => {
+                self.abort_job();
+                self.stay("ST-32");
+            }
             _ => {
                 self.keep_or_abort();
                 self.stay("ST-128");

@@ -8,6 +8,7 @@ mod host;
 mod power;
 mod reverse;
 mod session;
+mod test;
 
 use hvrsim_types::code::ReturnCode;
 use hvrsim_types::id::{ExchangeId, HostId, JobId};
@@ -66,7 +67,7 @@ impl Work<'_> {
             Operation::StartInitialReplication { at, .. } | Operation::Resynchronize { at } if late(*at) => {
                 Some((bad, "a start time at most 7 days ahead"))
             }
-            Operation::Failover { point } => self.unknown_point(*point),
+            Operation::Failover { point } | Operation::TestFailover { point } => self.unknown_point(*point),
             Operation::InitiateFailback { settings, point } => {
                 failback_parameters(settings, *point, self.host)
             }
@@ -113,6 +114,7 @@ impl Work<'_> {
             Operation::StopResynchronize => self.stop_resync(rule),
             Operation::Prepare => self.prepare(rule),
             Operation::Failover { point } => self.failover(rule, point),
+            Operation::TestFailover { point } => self.test_failover(rule, point),
             Operation::RevertFailover => self.revert(rule),
             Operation::CommitFailover => self.commit(rule),
             Operation::Reverse { to, change } => self.reverse(rule, to, &change),
@@ -126,7 +128,8 @@ impl Work<'_> {
             | Operation::SaveVm
             | Operation::RemoveSavedState
             | Operation::Checkpoint
-            | Operation::RemoveCheckpoints => self.power(rule, &operation),
+            | Operation::RemoveCheckpoints
+            | Operation::DestroyVm => self.power(rule, &operation),
         }
     }
 
@@ -174,6 +177,11 @@ impl Work<'_> {
             Phase::Recovering { .. } => self.revert(rule),
             Phase::Failback(_) => {
                 self.failback_failed(JobState::Terminated, ReturnCode::FAILED, "cancelled");
+                Self::done(rule)
+            }
+            _ if self.makes_test() => {
+                self.abandon_test();
+                self.end_job(JobState::Terminated, ReturnCode::FAILED, "cancelled");
                 Self::done(rule)
             }
             _ => self.refused_parameters(

@@ -14,6 +14,7 @@ impl Work<'_> {
             Operation::SaveVm => Effect::Power(Power::Saved),
             Operation::Checkpoint => Effect::Checkpoints { add: true },
             Operation::RemoveCheckpoints => Effect::Checkpoints { add: false },
+            Operation::DestroyVm => Effect::DestroyVm,
             _ => Effect::Power(Power::Off),
         };
         self.stay(rule.id);

@@ -181,7 +181,12 @@ impl Work<'_> {
             return reply;
         }
         // What is stored counts: it is applied before a session changes the disks.
-        if self.copy.merging || self.copy.job.is_some() || !self.copy.received.is_empty() {
+        // So is a test machine: it sees the disks that a session changes (G-11).
+        if self.copy.merging
+            || self.facts.test_vm
+            || self.copy.job.is_some()
+            || !self.copy.received.is_empty()
+        {
             return Reply::Busy;
         }
         let foreign = self.copy.peer.is_some_and(|peer| peer != envelope.from);

@@ -169,7 +169,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "EN-15",
         modes: REPLICA,
         from: &[INITIAL],
-        triggers: &[call(Call::StartVm), call(Call::Failover)],
+        triggers: &[call(Call::StartVm), call(Call::Failover), call(Call::TestFailover)],
         guards: &[],
         to: To::Refused(hvrsim_types::code::ReturnCode::INVALID_STATE),
         what: "Nothing can be started from a replica that has not received everything.",

@@ -70,6 +70,7 @@ pub(super) const RULES: &[Rule] = &[
         guards: &[
             Guard::Consistent,
             Guard::AfterFailback,
+            Guard::NoTestVm,
             Guard::NoJob,
             Guard::Peer("the other side served this failback, its machine is Off"),
         ],
@@ -91,6 +92,7 @@ pub(super) const RULES: &[Rule] = &[
         guards: &[
             Guard::Consistent,
             Guard::AfterFailback,
+            Guard::NoTestVm,
             Guard::NoJob,
             Guard::Peer("as FB-109, but what was written since is no longer tracked"),
         ],
@@ -112,6 +114,7 @@ pub(super) const RULES: &[Rule] = &[
         guards: &[
             Guard::Consistent,
             Guard::AfterFailback,
+            Guard::NoTestVm,
             Guard::NoJob,
             Guard::Peer("the other side's machine is not Off, it knows another failback, or does not answer"),
         ],
@@ -126,7 +129,7 @@ pub(super) const RULES: &[Rule] = &[
         modes: REPLICA,
         from: &[FAILBACK_DONE],
         triggers: &[call(Call::CommitFailover)],
-        guards: &[Guard::NoJob],
+        guards: &[Guard::NoTestVm, Guard::NoJob],
         to: To::State(COMMITTED),
         what: "The failback is accepted.",
         evidence: Inferred,

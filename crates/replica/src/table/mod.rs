@@ -2,7 +2,7 @@
 //!
 //! Ids are those of the published transition table of this project (`docs/`), grouped by subject:
 //! EN enabling and initial replication, ST steady state, RS resynchronization, PF planned failover,
-//! UF unplanned failover and return, FB failback, XF removal, W power and rules that only the WMI
+//! TF test failover, UF unplanned failover and return, FB failback, XF removal, W power and rules that only the WMI
 //! text has. They are never renumbered.
 
 mod enable;
@@ -12,6 +12,7 @@ mod power;
 mod prelude;
 mod resync;
 mod steady;
+mod test;
 mod unplanned;
 
 use crate::rule::Rule;
@@ -21,6 +22,7 @@ pub static RULES: &[&[Rule]] = &[
     enable::RULES,
     steady::RULES,
     resync::RULES,
+    test::RULES,
     planned::RULES,
     failback::RULES,
     unplanned::RULES,

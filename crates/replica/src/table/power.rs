@@ -5,7 +5,9 @@ use hvrsim_types::code::ReturnCode;
 
 use super::prelude::*;
 
-const ALL_MODES: &[Mode] = &[Mode::None, Mode::Primary, Mode::Replica];
+const ALL_MODES: &[Mode] = &[Mode::None, Mode::Primary, Mode::Replica, Mode::TestReplica];
+/// A machine that is no replica.
+const ORDINARY: &[Mode] = &[Mode::None, Mode::Primary, Mode::TestReplica];
 const ALL_STATES: &[ReplicationState] = &[
     DISABLED,
     READY,
@@ -43,7 +45,7 @@ pub(super) const RULES: &[Rule] = &[
     .rule(),
     Row {
         id: "W-2",
-        modes: &[Mode::None, Mode::Primary],
+        modes: ORDINARY,
         from: MAY_START,
         triggers: &[call(Call::StartVm)],
         guards: &[Guard::VmNotRunning, Guard::NotSyncing],
@@ -91,7 +93,7 @@ pub(super) const RULES: &[Rule] = &[
     .rule(),
     Row {
         id: "W-6",
-        modes: &[Mode::None, Mode::Primary],
+        modes: ORDINARY,
         from: ALL_STATES,
         triggers: &[call(Call::Checkpoint), call(Call::RemoveCheckpoints)],
         guards: &[],
@@ -111,6 +113,18 @@ pub(super) const RULES: &[Rule] = &[
         what: "A user's checkpoints left from the time as a primary are deleted.",
         evidence: Inferred,
         source: MODULE,
+    }
+    .rule(),
+    Row {
+        id: "W-8",
+        modes: &[Mode::None, Mode::TestReplica],
+        from: &[DISABLED],
+        triggers: &[call(Call::DestroyVm)],
+        guards: &[Guard::VmNotRunning, Guard::NoTestVm, Guard::NotMerging, Guard::NoJob],
+        to: To::Stay,
+        what: "The machine is deleted with its disks; a test machine's replica can be tested anew.",
+        evidence: Inferred,
+        source: WMI,
     }
     .rule(),
 ];

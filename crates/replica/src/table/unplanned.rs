@@ -8,17 +8,46 @@ use super::prelude::*;
 const CAN_FAIL_OVER: &[Guard] =
     &[Guard::VmOff, Guard::InitialComplete, Guard::NotMerging, Guard::Consistent, Guard::NoJob];
 
+/// The same, with no test machine beside it.
+const CAN_FAIL_OVER_ALONE: &[Guard] = &[
+    Guard::VmOff,
+    Guard::InitialComplete,
+    Guard::NotMerging,
+    Guard::Consistent,
+    Guard::NoJob,
+    Guard::NoTestVm,
+];
+
 pub(super) const RULES: &[Rule] = &[
     Row {
         id: "UF-78",
         modes: REPLICA,
         from: &[REPLICATING],
         triggers: &[call(Call::Failover), event(Event::FailoverReady)],
-        guards: CAN_FAIL_OVER,
+        guards: CAN_FAIL_OVER_ALONE,
         to: To::Via(RECOVERING, RECOVERED),
         what: "Stored logs are applied, the chosen point is made ready under a failover disk; the primary's next send ends in Error.",
         evidence: Field,
         source: "Types of failover operations: Unplanned Failover (2012-08-08); Hyper-V module reference for PowerShell; EXPRESSCLUSTER with Hyper-V Replica: failover scripts",
+    }
+    .rule(),
+    Row {
+        id: "TF-65",
+        modes: REPLICA,
+        from: &[REPLICATING],
+        triggers: &[call(Call::Failover)],
+        guards: &[
+            Guard::TestVm,
+            Guard::VmOff,
+            Guard::InitialComplete,
+            Guard::NotMerging,
+            Guard::Consistent,
+            Guard::NoJob,
+        ],
+        to: To::Via(RECOVERING, RECOVERED),
+        what: "As UF-78; the test machine stays beside it. Stop-VMFailover ends the failover first.",
+        evidence: Inferred,
+        source: "our reading: nothing published on a failover beside a test VM; allowed",
     }
     .rule(),
     Row {
@@ -74,7 +103,7 @@ pub(super) const RULES: &[Rule] = &[
         modes: REPLICA,
         from: &[RECOVERED],
         triggers: &[call(Call::CommitFailover)],
-        guards: &[Guard::Consistent, Guard::NoJob],
+        guards: &[Guard::Consistent, Guard::NoTestVm, Guard::NoJob],
         to: To::State(COMMITTED),
         what: "The failover disk is merged, all other points are deleted, there is no way back.",
         evidence: Documented,
@@ -161,7 +190,7 @@ pub(super) const RULES: &[Rule] = &[
         modes: REPLICA,
         from: &[RECOVERED, COMMITTED],
         triggers: &[call(Call::Reverse)],
-        guards: &[Guard::Consistent, Guard::NotServing, Guard::NoJob, Guard::Peer("the old primary waits for initial replication (UF-87)")],
+        guards: &[Guard::Consistent, Guard::NotServing, Guard::NoTestVm, Guard::NoJob, Guard::Peer("the old primary waits for initial replication (UF-87)")],
         to: To::Become(Mode::Primary, READY),
         what: "This copy becomes the primary; Start-VMInitialReplication sends what differs.",
         evidence: Inferred,
@@ -173,7 +202,7 @@ pub(super) const RULES: &[Rule] = &[
         modes: REPLICA,
         from: &[RECOVERED, COMMITTED],
         triggers: &[call(Call::Reverse)],
-        guards: &[Guard::Consistent, Guard::NotServing, Guard::NoJob, Guard::Peer("the old primary was not made a replica")],
+        guards: &[Guard::Consistent, Guard::NotServing, Guard::NoTestVm, Guard::NoJob, Guard::Peer("the old primary was not made a replica")],
         to: To::Stay,
         what: "The job fails: Set-VMReplication -AsReplica on the old primary first.",
         evidence: Inferred,
@@ -185,7 +214,7 @@ pub(super) const RULES: &[Rule] = &[
         modes: REPLICA,
         from: &[RECOVERED, COMMITTED],
         triggers: &[call(Call::Reverse)],
-        guards: &[Guard::Consistent, Guard::NotServing, Guard::NoJob, Guard::Peer("another server is named and accepts")],
+        guards: &[Guard::Consistent, Guard::NotServing, Guard::NoTestVm, Guard::NoJob, Guard::Peer("another server is named and accepts")],
         to: To::Become(Mode::Primary, READY),
         what: "Replication goes to a third host; the old primary is not touched.",
         evidence: Inferred,
@@ -247,7 +276,7 @@ pub(super) const RULES: &[Rule] = &[
         modes: REPLICA,
         from: &[COMMITTED],
         triggers: &[call(Call::Remove)],
-        guards: &[Guard::NotServing, Guard::NoJob],
+        guards: &[Guard::NotServing, Guard::NoTestVm, Guard::NoJob],
         to: To::Become(Mode::None, DISABLED),
         what: "The failed-over machine is an ordinary one from now on.",
         evidence: Documented,
@@ -259,7 +288,7 @@ pub(super) const RULES: &[Rule] = &[
         modes: REPLICA,
         from: ANY,
         triggers: &[call(Call::Remove)],
-        guards: &[Guard::NotServing, Guard::NoJob],
+        guards: &[Guard::NotServing, Guard::NoTestVm, Guard::NoJob],
         to: To::Become(Mode::None, DISABLED),
         what: "Replication is removed here, the machine and its disks stay; the primary's next send ends in Error.",
         evidence: Inferred,

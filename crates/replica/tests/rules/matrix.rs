@@ -17,6 +17,7 @@ fn holds(guard: Guard, running: bool, state: S) -> bool {
         Guard::SavedState
         | Guard::Merging
         | Guard::PlannedPoint
+        | Guard::TestVm
         | Guard::InitialUnfinished
         | Guard::Held
         | Guard::Later
@@ -40,7 +41,9 @@ fn matrix() -> String {
     for call in Call::ALL {
         writeln!(text, "\n{} ({})", call.cmdlet(), call.method()).expect("a string takes it");
         for mode in Mode::ALL {
-            for state in S::ALL {
+            // A test machine is in no other state.
+            let states = if *mode == Mode::TestReplica { &[S::Disabled][..] } else { S::ALL };
+            for state in states {
                 let off = answer(*call, *mode, *state, false);
                 let running = answer(*call, *mode, *state, true);
                 let concerned = hvrsim_replica::table::rules()

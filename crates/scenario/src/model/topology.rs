@@ -37,7 +37,7 @@ impl Topology {
     /// On an id of another scenario.
     #[must_use]
     pub fn vm(&self, id: VmId) -> &Vm {
-        &self.vms[id.0 as usize]
+        &self.vms[id.index()]
     }
 }
 

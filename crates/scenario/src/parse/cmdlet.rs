@@ -49,7 +49,7 @@ impl Reader<'_> {
 
     fn bind(&self, line: &Line) -> Result<(), BindError> {
         let call = bind(&line.command_with(|_| ANY_POINT.to_owned()))?;
-        check(&call, &Names { hosts: &self.names.hosts, vms: &self.names.vms })
+        check(&call, &Names { hosts: &self.names.hosts, vms: &self.names.all_vms() })
     }
 
     /// The arguments of the form `HOST/VM@NAME`; those that count from the newest are the cmdlets' own.

@@ -134,7 +134,7 @@ impl Look for NamesOnly<'_> {
     }
 
     fn vm_names(&self) -> Vec<String> {
-        self.names.vms.clone()
+        self.names.all_vms()
     }
 
     fn host(&self, name: &str) -> Option<HostId> {
@@ -142,7 +142,7 @@ impl Look for NamesOnly<'_> {
     }
 
     fn vm(&self, name: &str) -> Option<VmId> {
-        Some(VmId(u32::try_from(find(&self.names.vms, name)?).ok()?))
+        self.names.vm(name)
     }
 
     fn host_name(&self, host: HostId) -> &str {
@@ -150,7 +150,7 @@ impl Look for NamesOnly<'_> {
     }
 
     fn vm_name(&self, vm: VmId) -> &str {
-        &self.names.vms[vm.0 as usize]
+        self.names.vm_name(vm)
     }
 
     fn host_is_up(&self, _host: HostId) -> bool {

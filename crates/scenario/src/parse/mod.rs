@@ -17,6 +17,9 @@ use hvrsim_types::time::Calendar;
 
 use std::collections::BTreeMap;
 
+use hvrsim_types::id::VmId;
+
+use self::words::find;
 use crate::diagnostic::Diagnostic;
 use crate::expand;
 use crate::model::Scenario;
@@ -32,8 +35,30 @@ pub(crate) struct Names {
     pub(crate) hosts: Vec<String>,
     /// Virtual machines, in order of their ids.
     pub(crate) vms: Vec<String>,
+    /// The test machines that test failovers of them make, in the same order.
+    pub(crate) tests: Vec<String>,
     /// Recovery points remembered by `mark` so far.
     pub(crate) marks: Vec<String>,
+}
+
+impl Names {
+    /// The machine of that name, or the test machine.
+    pub(crate) fn vm(&self, name: &str) -> Option<VmId> {
+        let id = |index: usize| u32::try_from(index).ok().map(VmId);
+        let test = || find(&self.tests, name).and_then(id).map(VmId::test);
+        find(&self.vms, name).and_then(id).or_else(test)
+    }
+
+    /// The names of all machines, test machines last.
+    pub(crate) fn all_vms(&self) -> Vec<String> {
+        [self.vms.as_slice(), &self.tests].concat()
+    }
+
+    /// The name of a machine.
+    pub(crate) fn vm_name(&self, vm: VmId) -> &str {
+        let names = if vm.is_test() { &self.tests } else { &self.vms };
+        &names[vm.index()]
+    }
 }
 
 /// Reads nodes into the model and collects what is wrong.

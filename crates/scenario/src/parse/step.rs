@@ -259,9 +259,9 @@ impl Reader<'_> {
         if bytes.value == Bytes(0) {
             self.error(bytes.place, "a write of nothing", None);
         }
-        self.check_disk(vm.0 as usize, index, disk.map_or(fields.place, |at| at.place));
+        self.check_disk(vm.index(), index, disk.map_or(fields.place, |at| at.place));
         let size =
-            self.sizes.get(vm.0 as usize).and_then(|disks| disks.get(usize::from(index)).copied().flatten());
+            self.sizes.get(vm.index()).and_then(|disks| disks.get(usize::from(index)).copied().flatten());
         let end = offset.0.saturating_add(bytes.0);
         if let Some(size) = size.filter(|size| end > *size) {
             let message =

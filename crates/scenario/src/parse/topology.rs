@@ -1,7 +1,7 @@
 //! `topology`: hosts, links, virtual machines.
 
 use hvrsim_replica::operation::{Frequency, RECOVERY_HISTORY_MAX, Settings};
-use hvrsim_types::id::HostId;
+use hvrsim_types::id::{HostId, TEST_SUFFIX};
 use hvrsim_types::size::{Bytes, CELL};
 use hvrsim_types::state::Power;
 use hvrsim_types::time::Span;
@@ -29,6 +29,7 @@ impl Reader<'_> {
         let vms = self.need(&fields, "vms").and_then(|n| self.entries(n, "`vms`")).unwrap_or(&[]);
         self.names.hosts = self.check_names(hosts, "host", &['/', '@', ' ']);
         self.names.vms = self.check_names(vms, "virtual machine", &['/', '@', '*', '?', '[', ']', '"', '\'']);
+        self.names.tests = self.names.vms.iter().map(|name| format!("{name}{TEST_SUFFIX}")).collect();
         if hosts.is_empty() || hosts.len() > usize::from(u16::MAX) {
             self.error(fields.place, "a topology has at least one host, and at most 65535", None);
         }

@@ -173,11 +173,11 @@ impl Reader<'_> {
 
     pub(super) fn vm(&mut self, node: &Node) -> Option<At<VmId>> {
         let text = self.scalar(node, "the name of a virtual machine")?;
-        let found = find(&self.names.vms, text);
+        let found = self.names.vm(text);
         if found.is_none() {
             self.unknown(node, text, "virtual machine", &self.names.vms.clone());
         }
-        Some(At::new(VmId(u32::try_from(found?).ok()?), node.place))
+        Some(At::new(found?, node.place))
     }
 
     fn unknown(&mut self, node: &Node, text: &str, kind: &str, names: &[String]) {

@@ -387,6 +387,30 @@ fn g10_automatic_resynchronization_backs_off() {
 }
 
 #[test]
+fn g11_a_test_machine_stands_in_the_way() {
+    let mut sim = protected();
+    hours(&mut sim, 2);
+    job(&mut sim, B, &Operation::TestFailover { point: PointChoice::Latest });
+    assert_eq!(code(&mut sim, B, Operation::Remove), ReturnCode::IN_USE);
+    // A resynchronization asks the replica, which answers that it is in use.
+    call(&mut sim, A, Operation::Suspend);
+    let view = ended(&mut sim, A, &Operation::Resynchronize { at: None });
+    assert_eq!((view.state, view.error), (JobState::Exception, ReturnCode::IN_USE));
+    job(&mut sim, B, &LATEST);
+    for operation in [Operation::CommitFailover, reverse(), Operation::Remove] {
+        let refused = call(&mut sim, B, operation.clone());
+        assert_eq!(refused.code, ReturnCode::IN_USE, "{operation:?}");
+        assert_eq!(refused.refusal.unwrap().needs, "no test VM");
+    }
+    // The failover is reverted first, the second call ends the test.
+    job(&mut sim, B, &Operation::RevertFailover);
+    assert!(sim.copy(B.test()).is_some());
+    job(&mut sim, B, &Operation::RevertFailover);
+    assert!(sim.copy(B.test()).is_none());
+    job(&mut sim, B, &Operation::Remove);
+}
+
+#[test]
 fn g12_no_failover_while_merging() {
     let mut sim = small_protected();
     sim.world.hosts[1].service.copies.get_mut(&VM).unwrap().merging = true;

@@ -5,6 +5,7 @@ mod failover;
 mod general;
 mod regressions;
 mod steady;
+mod test_failover;
 mod walk;
 mod watch;
 mod world;

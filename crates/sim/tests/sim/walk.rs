@@ -31,6 +31,8 @@ pub enum Act {
     Write { on_b: bool, place: u8 },
     /// Time passes.
     Wait { how_long: u8 },
+    /// The test machine beside a copy is started, written to, turned off or deleted.
+    Test { on_b: bool, what: u8 },
     /// The link is cut, for some time or until it is mended.
     Cut { how_long: u8 },
     /// The link is mended.
@@ -67,6 +69,7 @@ fn act() -> impl Strategy<Value = Act> {
         14 => (b(), n(), n()).prop_map(|(on_b, which, pick)| Act::Fitting { on_b, which, pick }),
         2 => (b(), n()).prop_map(|(on_b, place)| Act::Write { on_b, place }),
         8 => n().prop_map(|how_long| Act::Wait { how_long }),
+        2 => (b(), n()).prop_map(|(on_b, what)| Act::Test { on_b, what }),
         1 => n().prop_map(|how_long| Act::Cut { how_long }),
         1 => Just(Act::Mend),
         1 => (b(), n()).prop_map(|(on_b, what)| Act::Host { on_b, what }),
@@ -114,6 +117,7 @@ fn operation(sim: &Tested, copy: CopyId, call: Call, pick: u8) -> Option<Operati
         Call::StopResynchronize => Operation::StopResynchronize,
         Call::Prepare => Operation::Prepare,
         Call::Failover => Operation::Failover { point: choice(sim.points(copy)) },
+        Call::TestFailover => Operation::TestFailover { point: choice(sim.points(copy)) },
         Call::RevertFailover => Operation::RevertFailover,
         Call::CommitFailover => Operation::CommitFailover,
         Call::Reverse => reverse(),
@@ -131,6 +135,8 @@ fn operation(sim: &Tested, copy: CopyId, call: Call, pick: u8) -> Option<Operati
         Call::RemoveSavedState => Operation::RemoveSavedState,
         Call::Checkpoint => Operation::Checkpoint,
         Call::RemoveCheckpoints => Operation::RemoveCheckpoints,
+        // A walk without its machine would only be short.
+        Call::DestroyVm => return None,
         Call::CancelJob => Operation::CancelJob(sim.jobs(copy).iter().rev().find(|j| !j.state.ended())?.id),
     })
 }
@@ -144,6 +150,7 @@ fn fitting(sim: &Tested, copy: CopyId, which: u8) -> Option<Call> {
             which.is_multiple_of(16)
         }
         Call::Remove => which % 8 == 1,
+        Call::DestroyVm => false,
         Call::SaveVm => power == Power::Running && which % 8 == 2,
         Call::StopVm | Call::TurnOffVm => power != Power::Off,
         Call::RemoveSavedState => power == Power::Saved,
@@ -178,6 +185,19 @@ pub fn perform(sim: &mut Tested, watch: &mut Watch, act: Act) {
             let tag = format!("w{}", sim.recorder.count());
             let at = u64::from(place) * (64 << 10);
             let _refused = sim.write(copy, 0, at, Bytes(64 << 10), &tag).expect("the store works");
+        }
+        Act::Test { on_b, what } => {
+            let copy = side(on_b).test();
+            if what % 4 == 3 {
+                let at = u64::from(what) * (64 << 10);
+                let _refused = sim.write(copy, 0, at, Bytes(64 << 10), "tested").expect("the store works");
+            } else {
+                let calls = [Operation::StartVm, Operation::TurnOffVm, Operation::DestroyVm];
+                let call = calls[usize::from(what % 4)].clone();
+                if sim.world.host(copy.host).up && sim.copy(copy).is_some() {
+                    sim.operate(copy, "the test machine", call).expect("the store works");
+                }
+            }
         }
         Act::Wait { how_long } => {
             if let Some(span) = nth(&SPANS, how_long) {

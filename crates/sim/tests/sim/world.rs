@@ -184,14 +184,15 @@ pub fn tail(sim: &Tested) -> String {
 /// Replays the ledger into fresh disks: what a view of a copy must hold.
 pub fn assert_content(sim: &Tested, copy: CopyId, view: View, content: Position) {
     let mut store = sim.store.clone();
-    let fresh = CopyId { host: HostId(99), vm: copy.vm };
+    let fresh = CopyId { host: HostId(99), vm: copy.vm.machine() };
     let vm = sim.world.vm(copy.vm);
     store.create(fresh, &vm.disks).expect("it is there, and the store works");
     for (writer, entry) in sim.world.ledger.entries(content) {
         match &entry.what {
             Written::Tagged(write, _) => store.write(fresh, write).expect("it is there, and the store works"),
             Written::Burst(burst) => {
-                let rng = places(sim.world.seed, writer.host, &vm.name, burst.drawn);
+                let name = &sim.world.vm(writer.vm).name;
+                let rng = places(sim.world.seed, writer.host, name, burst.drawn);
                 for write in writes(
                     &vm.guest.expect("it is there, and the store works"),
                     vm.disks[0].size,

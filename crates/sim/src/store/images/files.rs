@@ -130,7 +130,7 @@ impl Folder {
     /// The path of a copy's file: `<host>/<machine>-<rest>`.
     pub(super) fn path(&self, copy: CopyId, rest: &str) -> PathBuf {
         let host = &self.hosts[usize::from(copy.host.0)];
-        let machine = usize::try_from(copy.vm.0).ok().and_then(|at| self.machines.get(at));
+        let machine = self.machines.get(copy.vm.index());
         let machine = machine.expect("the machine has a name");
         self.root.join(host).join(format!("{machine}-{rest}"))
     }
