@@ -84,9 +84,7 @@ impl Call {
     /// The parameter that names machines: `Remove-VMSnapshot -Name` names snapshots.
     pub(crate) fn vm_parameter(&self) -> &'static str {
         match self.cmdlet.verb {
-            Verb::GetVm | Verb::StartVm | Verb::StopVm | Verb::SaveVm | Verb::Checkpoint => {
-                "Name"
-            }
+            Verb::GetVm | Verb::StartVm | Verb::StopVm | Verb::SaveVm | Verb::Checkpoint => "Name",
             _ => "VMName",
         }
     }

@@ -154,6 +154,8 @@ pub enum Phase {
         kind: ReplicationType,
         /// The rule that was taken.
         rule: FailoverRule,
+        /// Hyper-V Manager starts the machine at the end.
+        start: bool,
     },
     /// Replica: failed over.
     Recovered {
@@ -183,6 +185,8 @@ pub enum Phase {
         stage: PointId,
         /// What it goes back to.
         before: Base,
+        /// An operator paused it here.
+        paused: bool,
     },
     /// Primary: resynchronization paused.
     ResyncSuspended(Run),
@@ -261,8 +265,10 @@ impl Phase {
             Self::Suspended(_) => S::Suspended,
             Self::Error => S::Critical,
             Self::ResyncRequired => S::WaitingForStartResynchronize,
-            Self::Resync(_) | Self::ResyncReceiving { .. } => S::Resynchronizing,
-            Self::ResyncSuspended(_) => S::ResynchronizeSuspended,
+            Self::Resync(_) | Self::ResyncReceiving { paused: false, .. } => S::Resynchronizing,
+            Self::ResyncSuspended(_) | Self::ResyncReceiving { paused: true, .. } => {
+                S::ResynchronizeSuspended
+            }
             Self::Failback(_) => S::FailbackInProgress,
             Self::FailbackDone(_) => S::FailbackComplete,
         }
@@ -512,6 +518,9 @@ impl Copy {
             }
             (Phase::ResyncRequired | Phase::ResyncSuspended(_), _) => {
                 Some((Critical, "Resynchronization is required. Resume replication to start it."))
+            }
+            (Phase::ResyncReceiving { paused: true, .. }, _) => {
+                Some((Critical, "Resynchronization is paused on the replica."))
             }
             (Phase::Resync(_) | Phase::ResyncReceiving { .. }, _) => Some((Critical, "Resynchronizing.")),
             (Phase::Suspended(_), Mode::Primary) => Some((Warning, "Replication is paused.")),

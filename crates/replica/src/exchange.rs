@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::operation::{Operation, Settings};
 use crate::rule::Call;
+use crate::service::Trust;
 
 /// What a timer of a copy is for. A copy has at most one of each.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -213,6 +214,8 @@ pub enum Reply {
 pub enum Why {
     /// The host is not a replica server.
     NotReplicaServer,
+    /// The caller is not authorized, or one of both cannot prove who it is.
+    Untrusted(Trust),
     /// The host has a machine of that id.
     IdClash,
     /// The host has no such machine, or no relationship for it.
@@ -238,6 +241,15 @@ impl Why {
         match self {
             Self::NotReplicaServer => {
                 "the host is not enabled as a replica server: Set-VMReplicationServer -ReplicationEnabled $true there"
+            }
+            Self::Untrusted(Trust::Certificate) => {
+                "the replica server's certificate has expired or was revoked: set a new one on both sides, then resume"
+            }
+            Self::Untrusted(Trust::PrincipalName) => {
+                "the service principal name of the replica server is missing (0x80090303): register it, then resume"
+            }
+            Self::Untrusted(_) => {
+                "the replica server does not authorize this host: restore the authorization entry there, then resume"
             }
             Self::IdClash => {
                 "the host already has a virtual machine with this id: remove it, or make it a seed with Enable-VMReplication -AsReplica"
@@ -266,9 +278,11 @@ impl Why {
             Self::OtherPoint | Self::NotAsReplica | Self::NotOff | Self::OtherFailback => {
                 ReturnCode::INVALID_STATE
             }
-            Self::NotReplicaServer | Self::IdClash | Self::NoRelationship | Self::SizesDiffer => {
-                ReturnCode::FAILED
-            }
+            Self::NotReplicaServer
+            | Self::Untrusted(_)
+            | Self::IdClash
+            | Self::NoRelationship
+            | Self::SizesDiffer => ReturnCode::FAILED,
         }
     }
 }
@@ -322,6 +336,8 @@ pub enum Input {
     },
     /// The host is back.
     HostUp,
+    /// The machine's worker process crashed.
+    WorkerCrash,
     /// Something outside makes a resynchronization necessary.
     ResyncNeeded,
 }
@@ -395,6 +411,8 @@ pub enum Effect {
     RunSession(SessionId),
     /// Let it stand still.
     PauseSession(SessionId),
+    /// Refuse a session that another copy runs: its connection breaks.
+    BreakSession(SessionId),
     /// End it.
     CloseSession(SessionId),
     /// Add what the other host's copy wrote since its point to this copy's open log, with this copy's content.

@@ -183,6 +183,11 @@ pub enum Operation {
         /// The recovery point.
         point: PointChoice,
     },
+    /// Failover in Hyper-V Manager: it asks the primary first whether its machine runs, and starts the machine.
+    ManagerFailover {
+        /// The recovery point.
+        point: PointChoice,
+    },
     /// `TestReplicaSystem`, `Start-VMFailover -AsTest`.
     TestFailover {
         /// The recovery point.

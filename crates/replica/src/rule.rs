@@ -80,6 +80,8 @@ calls! {
     Prepare: "Start-VMFailover -Prepare", "RequestReplicationStateChange(4)";
     /// Fail over.
     Failover: "Start-VMFailover", "InitiateFailover";
+    /// Fail over, from Hyper-V Manager.
+    ManagerFailover: "Failover in Hyper-V Manager", "InitiateFailover by Hyper-V Manager";
     /// Make a test machine.
     TestFailover: "Start-VMFailover -AsTest", "TestReplicaSystem";
     /// Revert a failover, or a preparation; end a test failover.
@@ -130,6 +132,7 @@ impl Operation {
             Self::StopResynchronize => Call::StopResynchronize,
             Self::Prepare => Call::Prepare,
             Self::Failover { .. } => Call::Failover,
+            Self::ManagerFailover { .. } => Call::ManagerFailover,
             Self::TestFailover { .. } => Call::TestFailover,
             Self::RevertFailover => Call::RevertFailover,
             Self::CommitFailover => Call::CommitFailover,
@@ -161,6 +164,8 @@ pub enum Event {
     RecoverableFailure,
     /// The other side refuses: nothing but an operator can help.
     FatalFailure,
+    /// The other side refuses whoever asks: authorization, certificate or name is broken.
+    TrustBroken,
     /// Nothing came for an hour.
     NothingReceived,
     /// The pending log passed half of the disks' size.
@@ -185,6 +190,8 @@ pub enum Event {
     HostShutdown,
     /// The host lost its power, or crashed.
     HostCrash,
+    /// The worker process of the running machine crashed: its change log was not closed.
+    WorkerCrash,
     /// A failback asked this copy, the new primary, for a recovery point.
     FailbackAsked,
     /// A failback ended, this copy need not hold still any more.
@@ -234,6 +241,8 @@ pub struct Facts {
     pub checkpoints: u32,
     /// A test machine made from this copy exists.
     pub test_vm: bool,
+    /// The primary's host answers, and its machine runs: what Hyper-V Manager asks before a failover.
+    pub primary_runs: bool,
     /// A disk file is missing.
     pub disk_missing: bool,
     /// Virtual sizes of the replicated disks, in bytes.
@@ -267,6 +276,8 @@ pub enum Guard {
     NoTestVm,
     /// A test machine.
     TestVm,
+    /// The primary's machine runs, as far as anybody can ask.
+    PrimaryRuns,
     /// No mutating job.
     NoJob,
     /// No merge under way.
@@ -418,6 +429,11 @@ impl Guard {
             Self::NoCheckpoint => ("no checkpoints", "has checkpoints", "Remove-VMSnapshot first."),
             Self::NoTestVm => ("no test VM", "has a test VM", "Stop-VMFailover on the replica first."),
             Self::TestVm => ("a failover or a test VM", "has neither", ""),
+            Self::PrimaryRuns => (
+                "the primary's machine not Running",
+                "has a primary whose machine runs",
+                "Stop-VM on the primary first, or plan the failover.",
+            ),
             Self::NoJob => ("no job under way", "has a job under way", "Wait for the job, or cancel it."),
             Self::Merging => ("a merge under way", "is not merging", ""),
             Self::PlannedPoint => ("a Planned point", "has another point", ""),

@@ -23,11 +23,48 @@ pub struct Service {
     pub host: HostId,
     /// Replication is accepted from other hosts (`RecoveryServerEnabled`).
     pub accepts: bool,
+    /// What other hosts find when they authenticate to this one.
+    pub trust: Trust,
     /// The machines on this host.
     pub copies: BTreeMap<VmId, Copy>,
     /// The jobs.
     pub jobs: Jobs,
     last_id: u64,
+}
+
+/// What other hosts find when they authenticate to a host, and it authorizes them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+pub enum Trust {
+    /// Everything is in order.
+    #[default]
+    Intact,
+    /// The authorization entry of the others is gone, or names another trust group.
+    Unauthorized,
+    /// The certificate has expired, was revoked, or has another name.
+    Certificate,
+    /// The service principal name is not registered: Kerberos fails.
+    PrincipalName,
+}
+
+impl Trust {
+    /// Every value with its name in scenarios.
+    pub const ALL: &'static [(&'static str, Self)] = &[
+        ("restored", Self::Intact),
+        ("authorization-removed", Self::Unauthorized),
+        ("certificate-expired", Self::Certificate),
+        ("principal-name-missing", Self::PrincipalName),
+    ];
+
+    /// What there is to say.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Intact => "authorization, certificate and service principal name are in order",
+            Self::Unauthorized => "the authorization entry for the other servers was removed",
+            Self::Certificate => "the certificate has expired or was revoked",
+            Self::PrincipalName => "the service principal name is missing (event 14050, 0x80090303)",
+        }
+    }
 }
 
 /// What does not change during one input.
@@ -54,7 +91,14 @@ impl Service {
     /// A service without machines.
     #[must_use]
     pub fn new(host: HostId, accepts: bool) -> Self {
-        Self { host, accepts, copies: BTreeMap::new(), jobs: Jobs::default(), last_id: 0 }
+        Self {
+            host,
+            accepts,
+            trust: Trust::Intact,
+            copies: BTreeMap::new(),
+            jobs: Jobs::default(),
+            last_id: 0,
+        }
     }
 
     /// Puts one input in; what follows from it is appended to `out`.
@@ -73,6 +117,7 @@ impl Service {
         let mut work = Work {
             host: self.host,
             accepts: self.accepts,
+            trust: self.trust,
             known,
             vm,
             copy,
@@ -227,6 +272,7 @@ pub(crate) struct Params {
 pub(crate) struct Work<'a> {
     pub(crate) host: HostId,
     pub(crate) accepts: bool,
+    pub(crate) trust: Trust,
     /// The host has the machine.
     pub(crate) known: bool,
     pub(crate) vm: VmId,
@@ -256,6 +302,7 @@ impl Work<'_> {
             Input::SessionBroken(session) => self.session_broken(session),
             Input::HostDown { crash } => self.host_down(crash),
             Input::HostUp => self.host_up(),
+            Input::WorkerCrash => self.worker_crashed(),
             Input::ResyncNeeded => self.resync_needed(),
         }
         None
@@ -274,6 +321,7 @@ impl Work<'_> {
             Guard::NoCheckpoint => self.facts.checkpoints == 0,
             Guard::NoTestVm => !self.facts.test_vm,
             Guard::TestVm => self.facts.test_vm,
+            Guard::PrimaryRuns => self.facts.primary_runs,
             Guard::NoJob => copy.job.is_none(),
             Guard::NotMerging => !self.is_merging(),
             Guard::Merging => self.is_merging(),

@@ -156,6 +156,8 @@ fn text(names: &Names, record: &Record) -> Option<String> {
             format!("  no answer; next attempt at {}", record.at + *after)
         }
         What::Note(note) => return self::note(note),
+        What::WorkerCrash => "! the worker process of the machine crashed".to_owned(),
+        What::Trust(trust) => format!("! {}", trust.text()),
         What::Machine { made: true } => "  machine made".to_owned(),
         What::Machine { made: false } => "  machine deleted".to_owned(),
         What::Power(power) => format!("  machine {power}"),

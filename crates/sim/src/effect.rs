@@ -232,6 +232,7 @@ impl<D: DiskStore> Sim<D> {
             Effect::OpenSession(id, spec) => self.open_session(copy, id, spec)?,
             Effect::RunSession(id) => return self.run_session(id),
             Effect::PauseSession(id) => self.pause_session(id)?,
+            Effect::BreakSession(id) => self.break_session(id)?,
             Effect::CloseSession(id) => self.close_session(id, false)?,
             Effect::LogAddChanges { of, since } => {
                 let changes = self.store.point_changes(CopyId { host: of, vm: copy.vm }, since);

@@ -1,6 +1,7 @@
 //! Incidents: power of hosts, cuts of links.
 
 use hvrsim_replica::exchange::Input;
+use hvrsim_replica::service::Trust;
 use hvrsim_types::id::{CopyId, HostId};
 use hvrsim_types::state::Power;
 use hvrsim_types::time::Span;
@@ -58,6 +59,31 @@ impl<D: DiskStore> Sim<D> {
             self.set_power(copy, if crash { Power::Off } else { Power::Saved })?;
         }
         Ok(())
+    }
+
+    /// The worker process of a running machine crashes: it is Off at once, its change log is not closed. Tells whether
+    /// the machine ran.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn worker_crash(&mut self, copy: CopyId) -> StoreResult<bool> {
+        let runs = |m: &crate::world::Machine| matches!(m.power, Power::Running | Power::Paused);
+        if !self.world.machine(copy).is_some_and(runs) {
+            return Ok(false);
+        }
+        self.record(Some(copy.host), Some(copy.vm), What::WorkerCrash);
+        self.input(copy, Input::WorkerCrash)?;
+        self.set_power(copy, Power::Off)?;
+        Ok(true)
+    }
+
+    /// What a host's identity is worth to others from now on; nothing changes if it was so before.
+    pub fn set_trust(&mut self, host: HostId, trust: Trust) {
+        let service = &mut self.world.host_mut(host).service;
+        if service.trust != trust {
+            service.trust = trust;
+            self.record(Some(host), None, What::Trust(trust));
+        }
     }
 
     fn host_back(&mut self, host: HostId) -> StoreResult<()> {

@@ -143,7 +143,10 @@ impl<D: DiskStore> Sim<D> {
 
     /// Puts one input into a host's service. Its outputs go on the stack, the first one on top.
     fn put(&mut self, copy: CopyId, input: Input, stack: &mut Vec<(HostId, Output)>) -> Outcome {
-        let facts = self.facts(copy);
+        let mut facts = self.facts(copy);
+        if matches!(input, Input::Call(Operation::ManagerFailover { .. })) {
+            facts.primary_runs = self.primary_runs(copy);
+        }
         let World { hosts, calendar, profile, now, .. } = &mut self.world;
         let host = &mut hosts[usize::from(copy.host.0)];
         let moment = Moment { now: *now, calendar, profile };
@@ -158,12 +161,21 @@ impl<D: DiskStore> Sim<D> {
         })
     }
 
+    /// What a client learns that asks the primary's host by remote WMI.
+    fn primary_runs(&self, copy: CopyId) -> bool {
+        let state = self.world.host(copy.host).service.copies.get(&copy.vm);
+        let Some(peer) = state.and_then(|state| state.peer) else { return false };
+        let there = self.world.machine(CopyId { host: peer, vm: copy.vm });
+        self.world.reachable(copy.host, peer).is_some() && there.is_some_and(|m| m.power == Power::Running)
+    }
+
     fn facts(&self, copy: CopyId) -> Facts {
         let Some(machine) = self.world.machine(copy) else {
             return Facts {
                 power: Power::Off,
                 checkpoints: 0,
                 test_vm: false,
+                primary_runs: false,
                 disk_missing: false,
                 sizes: Vec::new(),
                 pending_bytes: 0,
@@ -180,6 +192,7 @@ impl<D: DiskStore> Sim<D> {
             power: machine.power,
             checkpoints: machine.checkpoints,
             test_vm: !copy.vm.is_test() && self.store.has_test(copy),
+            primary_runs: false,
             disk_missing: false,
             sizes: self.store.sizes(copy).into_iter().map(|size| size.0).collect(),
             pending_bytes: self.store.log_pending(copy),

@@ -2,6 +2,7 @@
 //! every report.
 
 use hvrsim_replica::exchange::{Note, Refusal};
+use hvrsim_replica::service::Trust;
 use hvrsim_types::id::{HostId, JobId, VmId};
 use hvrsim_types::state::Power;
 use hvrsim_types::time::{Instant, Span};
@@ -101,6 +102,10 @@ pub enum What {
         /// What was expected, and what was found.
         text: String,
     },
+    /// The worker process of a machine crashed.
+    WorkerCrash,
+    /// What others find when they authenticate to the host.
+    Trust(Trust),
     /// A machine was made on the host, or deleted.
     Machine {
         /// It was made.

@@ -7,7 +7,7 @@ use hvrsim_types::state::{Mode, ReplicationState, ReplicationType};
 use hvrsim_types::time::{Instant, Span};
 
 use crate::copy::{BACK_OFF_MIN, Pause, Phase, Point, Sending, Statistics};
-use crate::exchange::{Effect, Envelope, Log, Note, Outcome, Reply, Request, TimerKind};
+use crate::exchange::{Effect, Envelope, Log, Note, Outcome, Reply, Request, TimerKind, Why};
 use crate::job::Stage;
 use crate::operation::Settings;
 use crate::rule::Rule;
@@ -17,6 +17,8 @@ use crate::service::Work;
 const MONITORING_START: Span = Span::minutes(9 * 60);
 /// `MonitoringInterval`: 12 hours.
 const MONITORING_INTERVAL: Span = Span::minutes(12 * 60);
+
+const REFUSES: &str = "the replica refuses: it has failed over, is paused, or has no relationship any more";
 
 impl Work<'_> {
     fn interval(&self) -> Span {
@@ -299,7 +301,8 @@ impl Work<'_> {
                 self.go("FB-H", Phase::Suspended(Pause::Held));
                 self.arm_watch();
             }
-            _ => self.fatal(),
+            Reply::Refused(why @ Why::Untrusted(_)) => self.fatal("ST-34", why.text()),
+            _ => self.fatal("ST-20", REFUSES),
         }
     }
 
@@ -374,12 +377,11 @@ impl Work<'_> {
         self.set_timer(TimerKind::Retry, at);
     }
 
-    fn fatal(&mut self) {
+    fn fatal(&mut self, rule: &'static str, text: &str) {
         self.stop_sending();
         self.copy.statistics.errors = self.copy.statistics.errors.saturating_add(1);
-        let text = "the replica refuses: it has failed over, is paused, or has no relationship any more";
         self.fail_job(ReturnCode::FAILED, text);
-        self.go("ST-20", Phase::Error);
+        self.go(rule, Phase::Error);
     }
 
     pub(crate) fn retry(&mut self) {

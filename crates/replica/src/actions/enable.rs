@@ -196,6 +196,7 @@ impl Work<'_> {
                 self.copy.asked = None;
                 self.go(rule.id, Phase::ResyncSuspended(run));
             }
+            (_, Phase::ResyncReceiving { .. }) => return self.pause_receiving(rule),
             _ => {
                 if self.copy.mode == Mode::Primary {
                     self.stop_sending();
@@ -222,6 +223,7 @@ impl Work<'_> {
                 self.arm_cycle();
                 self.resend();
             }
+            (_, Phase::ResyncReceiving { .. }) => return self.go_on_receiving(rule),
             (_, Phase::FailbackDone(received)) => return self.give_failback_up(rule, received),
             _ => self.go(rule.id, Phase::Replicating),
         }

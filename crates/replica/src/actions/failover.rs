@@ -2,7 +2,7 @@
 
 use hvrsim_types::code::ReturnCode;
 use hvrsim_types::job::{JobState, JobType};
-use hvrsim_types::state::{Mode, ReplicationType};
+use hvrsim_types::state::{Mode, Power, ReplicationType};
 use hvrsim_types::time::Span;
 
 use crate::copy::{FailoverRule, Phase};
@@ -13,7 +13,8 @@ use crate::rule::Rule;
 use crate::service::Work;
 
 impl Work<'_> {
-    pub(crate) fn failover(&mut self, rule: &'static Rule, choice: PointChoice) -> Outcome {
+    /// `start`: the machine is started when it is failed over.
+    pub(crate) fn failover(&mut self, rule: &'static Rule, choice: PointChoice, start: bool) -> Outcome {
         let job = self.start_job(JobType::InitiateFailover, Stage::Preparing);
         let kind = self.chosen_kind(choice);
         let by = match rule.id {
@@ -30,7 +31,7 @@ impl Work<'_> {
             PointChoice::Id(id) => Some(id),
             _ => None,
         };
-        self.go(rule.id, Phase::Recovering { point, kind, rule: by });
+        self.go(rule.id, Phase::Recovering { point, kind, rule: by, start });
         if self.copy.received.is_empty() {
             self.make_failover_disk();
         }
@@ -52,7 +53,7 @@ impl Work<'_> {
     }
 
     pub(crate) fn failover_ready(&mut self) {
-        let Phase::Recovering { point, kind, rule } = self.copy.phase else { return };
+        let Phase::Recovering { point, kind, rule, start } = self.copy.phase else { return };
         // A log that was applied meanwhile may have brought the Planned point.
         let newest = self.newest_planned();
         let (point, kind) = match (point, newest) {
@@ -63,6 +64,9 @@ impl Work<'_> {
         self.copy.tracked = true;
         self.effect(Effect::LogStart);
         self.go(rule.id(), Phase::Recovered { point });
+        if start {
+            self.effect(Effect::Power(Power::Running));
+        }
         self.complete_job();
     }
 

@@ -11,8 +11,9 @@ use crate::exchange::{Effect, TimerKind};
 use crate::profile::Generation;
 use crate::service::Work;
 
-/// What a job says whose host went down (0x80004004, operation aborted).
+/// What a job says whose host, or worker process, went down (0x80004004, operation aborted).
 const ABORTED: &str = "0x80004004: the host went down";
+const WORKER_ABORTED: &str = "0x80004004: the worker process of the virtual machine crashed";
 
 impl Work<'_> {
     pub(crate) fn host_down(&mut self, crash: bool) {
@@ -34,6 +35,42 @@ impl Work<'_> {
         if let Some(id) = self.copy.job.take() {
             self.close_aborted(id);
         }
+    }
+
+    /// G-16: the worker process of the running machine crashes; the host and its service go on.
+    pub(crate) fn worker_crashed(&mut self) {
+        let text = WORKER_ABORTED;
+        match (self.copy.mode, self.copy.phase.clone()) {
+            (Mode::Primary, Phase::Replicating) => self.worker_spoils_log("ST-30"),
+            (Mode::Primary, Phase::Suspended(_) | Phase::Error) => self.worker_spoils_log("ST-126"),
+            (Mode::Primary, Phase::ResyncSuspended(run)) => {
+                self.end_run(run);
+                self.tell_closed(run.session);
+                self.worker_spoils_log("ST-126");
+            }
+            (Mode::Primary, Phase::Resync(run)) => {
+                self.end_run(run);
+                self.tell_closed(run.session);
+                self.worker_spoils_log("RS-55");
+            }
+            (Mode::Primary, Phase::Initial(run, _)) => {
+                self.tell_closed(run.session);
+                self.fail_job(ReturnCode::FAILED, text);
+                self.crash_in_initial(run, true);
+            }
+            (_, Phase::Recovered { .. } | Phase::Committed { .. } | Phase::FailbackDone(_)) => {
+                self.loses_track();
+                self.stay("UF-129");
+            }
+            _ => self.stay("ST-128"),
+        }
+    }
+
+    fn worker_spoils_log(&mut self, rule: &'static str) {
+        self.fail_job(ReturnCode::FAILED, WORKER_ABORTED);
+        self.copy.asked = None;
+        self.copy.sending = None;
+        self.require_resync(rule);
     }
 
     fn close_aborted(&mut self, id: JobId) {
@@ -115,6 +152,13 @@ impl Work<'_> {
     }
 
     fn crash_of_new_primary(&mut self) {
+        self.loses_track();
+        self.keep_or_abort();
+        self.stay("UF-129");
+    }
+
+    /// What the failed-over, or failed-back, machine wrote is no longer known.
+    fn loses_track(&mut self) {
         self.copy.tracked = false;
         match &mut self.copy.phase {
             Phase::FailbackDone(received) | Phase::Committed { failback: Some(received), .. } => {
@@ -122,8 +166,6 @@ impl Work<'_> {
             }
             _ => {}
         }
-        self.keep_or_abort();
-        self.stay("UF-129");
     }
 
     fn shut_down(&mut self) {

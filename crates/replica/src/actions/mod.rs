@@ -20,7 +20,7 @@ use crate::copy::{Asking, Phase};
 use crate::exchange::{Envelope, Outcome, Refusal, Reply, Request, TimerKind, Why};
 use crate::operation::{FailbackSettings, Operation, PointChoice, RECOVERY_HISTORY_MAX, SettingsChange};
 use crate::rule::{Call, Rule};
-use crate::service::{Decision, Work, decide};
+use crate::service::{Decision, Trust, Work, decide};
 
 /// How far ahead a start may be scheduled.
 const SCHEDULE_MAX: Span = Span(7 * Span::DAY.0);
@@ -34,7 +34,7 @@ impl Work<'_> {
             operation,
             Operation::StartInitialReplication { at: Some(_), .. } | Operation::Resynchronize { at: Some(_) }
         );
-        if let Operation::Failover { point } = operation {
+        if let Operation::Failover { point } | Operation::ManagerFailover { point } = operation {
             self.params.planned = self.chosen_kind(point) == ReplicationType::Planned;
         }
         if let Operation::CancelJob(job) = operation
@@ -67,7 +67,9 @@ impl Work<'_> {
             Operation::StartInitialReplication { at, .. } | Operation::Resynchronize { at } if late(*at) => {
                 Some((bad, "a start time at most 7 days ahead"))
             }
-            Operation::Failover { point } | Operation::TestFailover { point } => self.unknown_point(*point),
+            Operation::Failover { point }
+            | Operation::ManagerFailover { point }
+            | Operation::TestFailover { point } => self.unknown_point(*point),
             Operation::InitiateFailback { settings, point } => {
                 failback_parameters(settings, *point, self.host)
             }
@@ -113,7 +115,8 @@ impl Work<'_> {
             Operation::Resynchronize { at } => self.resynchronize(rule, at),
             Operation::StopResynchronize => self.stop_resync(rule),
             Operation::Prepare => self.prepare(rule),
-            Operation::Failover { point } => self.failover(rule, point),
+            Operation::Failover { point } => self.failover(rule, point, false),
+            Operation::ManagerFailover { point } => self.failover(rule, point, true),
             Operation::TestFailover { point } => self.test_failover(rule, point),
             Operation::RevertFailover => self.revert(rule),
             Operation::CommitFailover => self.commit(rule),
@@ -204,6 +207,10 @@ impl Work<'_> {
     }
 
     pub(crate) fn request(&mut self, envelope: &Envelope<Request>) {
+        if self.trust != Trust::Intact {
+            self.answer(envelope, Reply::Refused(Why::Untrusted(self.trust)));
+            return;
+        }
         match &envelope.body {
             Request::Create { settings } => self.create_asked(envelope, settings.clone()),
             Request::Delta { log, settings, swap } => {

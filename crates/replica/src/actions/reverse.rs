@@ -162,7 +162,9 @@ impl Work<'_> {
                 let rule = match (reply, self.received_failback()) {
                     (_, Some(_)) => "FB-110",
                     (Reply::Refused(Why::OtherPoint), _) => "PF-108",
-                    (Reply::Refused(Why::NotReplicaServer | Why::NoRelationship), _) => "PF-76",
+                    (Reply::Refused(Why::NotReplicaServer | Why::NoRelationship | Why::Untrusted(_)), _) => {
+                        "PF-76"
+                    }
                     _ => "UF-90",
                 };
                 self.copy.asked_swap = None;

@@ -206,7 +206,7 @@ impl Work<'_> {
             (SessionKind::Resync, Phase::Replicating) => Base::Replicating,
             (SessionKind::Resync, Phase::Awaiting { .. }) => Base::Waiting,
             (SessionKind::Resync, Phase::Error) if self.copy.inconsistent => Base::Broken,
-            (SessionKind::Resync, Phase::ResyncReceiving { stage, before, .. }) => {
+            (SessionKind::Resync, Phase::ResyncReceiving { stage, before, paused: false, .. }) => {
                 self.effect(Effect::Rollback(stage));
                 before
             }
@@ -226,7 +226,7 @@ impl Work<'_> {
         let stage = self.new_point();
         self.effect(Effect::TakePoint(stage));
         let rule = if before == Base::Replicating { "RS-42" } else { "RS-138" };
-        let phase = Phase::ResyncReceiving { session, stage, before };
+        let phase = Phase::ResyncReceiving { session, stage, before, paused: false };
         self.change(rule, Side::Other, Mode::Replica, phase);
         self.arm_watch();
     }
@@ -403,11 +403,18 @@ impl Work<'_> {
     }
 
     pub(crate) fn continue_asked(&mut self, envelope: &Envelope<Request>, session: SessionId) {
-        let here = match &self.copy.phase {
-            Phase::Awaiting { session: Some(s) } | Phase::ResyncReceiving { session: s, .. } => *s == session,
-            _ => false,
+        let (here, paused) = match &self.copy.phase {
+            Phase::Awaiting { session: Some(s) } => (*s == session, false),
+            Phase::ResyncReceiving { session: s, paused, .. } => (*s == session, *paused),
+            _ => (false, false),
         };
-        let reply = if here { Reply::Done } else { self.no_relationship().unwrap_or(self.stale()) };
+        let reply = if here && paused {
+            Reply::Busy
+        } else if here {
+            Reply::Done
+        } else {
+            self.no_relationship().unwrap_or(self.stale())
+        };
         self.answer(envelope, reply);
     }
 
@@ -421,7 +428,11 @@ impl Work<'_> {
             return;
         }
         let run = *run;
-        self.run_refused(run, envelope.body);
+        match envelope.body {
+            // RS-123: paused there, which is tried again as if it did not answer.
+            Reply::Busy => self.run_waits(),
+            reply => self.run_refused(run, reply),
+        }
     }
 
     /// The other side has gone on without this session.
@@ -446,6 +457,7 @@ impl Work<'_> {
                 self.change("EN-9", Side::Other, Mode::Replica, Phase::Replicating);
                 Reply::Done
             }
+            Phase::ResyncReceiving { session: s, paused: true, .. } if s == session => Reply::Busy,
             Phase::ResyncReceiving { session: s, stage, .. } if s == session => {
                 self.cancel_timer(TimerKind::Watch);
                 self.effect(Effect::DropPoint(stage));
@@ -477,6 +489,10 @@ impl Work<'_> {
 
     pub(crate) fn finish_answered(&mut self, envelope: &Envelope<Reply>) {
         let Some(run) = self.run().copied() else { return };
+        if envelope.body == Reply::Busy {
+            self.run_waits();
+            return;
+        }
         if envelope.body != Reply::Done {
             self.run_refused(run, envelope.body);
             return;
@@ -531,7 +547,7 @@ impl Work<'_> {
             Phase::Awaiting { session: Some(s) } if s == session => {
                 self.copy.phase = Phase::Awaiting { session: None };
             }
-            Phase::ResyncReceiving { session: s, stage, before } if s == session => {
+            Phase::ResyncReceiving { session: s, stage, before, .. } if s == session => {
                 self.resync_undone(stage, before);
             }
             _ => {}
@@ -552,11 +568,32 @@ impl Work<'_> {
         self.copy.epoch = Epoch(self.copy.epoch.0 + 1);
     }
 
+    // Paused on the replica.
+
+    /// The replica's disks stand still; the primary finds nobody to send to.
+    pub(crate) fn pause_receiving(&mut self, rule: &'static Rule) -> Outcome {
+        if let Phase::ResyncReceiving { session, stage, before, .. } = self.copy.phase {
+            self.effect(Effect::BreakSession(session));
+            self.cancel_timer(TimerKind::Watch);
+            self.go(rule.id, Phase::ResyncReceiving { session, stage, before, paused: true });
+        }
+        self.instant_job(rule, JobType::StateChange)
+    }
+
+    /// The primary finds it at its next attempt; if it has given up, this copy learns that when it asks.
+    pub(crate) fn go_on_receiving(&mut self, rule: &'static Rule) -> Outcome {
+        if let Phase::ResyncReceiving { session, stage, before, .. } = self.copy.phase {
+            self.go(rule.id, Phase::ResyncReceiving { session, stage, before, paused: false });
+            self.arm_watch();
+        }
+        self.instant_job(rule, JobType::StateChange)
+    }
+
     // Asking whether the other side still wants what this copy waits for.
 
     /// A message that ends a session or a hold can be lost: from time to time this copy asks.
     pub(crate) fn arm_watch(&mut self) {
-        let receives = matches!(self.copy.phase, Phase::ResyncReceiving { .. });
+        let receives = matches!(self.copy.phase, Phase::ResyncReceiving { paused: false, .. });
         if receives || self.copy.served.is_some() {
             let at = self.moment.now + WATCH;
             self.set_timer(TimerKind::Watch, at);
@@ -565,7 +602,9 @@ impl Work<'_> {
 
     pub(crate) fn watch_due(&mut self) {
         let of = match (&self.copy.phase, self.copy.served) {
-            (Phase::ResyncReceiving { session, .. }, _) => self.copy.peer.map(|peer| (peer, *session)),
+            (Phase::ResyncReceiving { session, paused: false, .. }, _) => {
+                self.copy.peer.map(|peer| (peer, *session))
+            }
             (_, Some(served)) => Some((served.to, served.session)),
             _ => None,
         };
@@ -593,7 +632,7 @@ impl Work<'_> {
     pub(crate) fn still_wanted_answered(&mut self, envelope: &Envelope<Reply>) {
         let wanted = envelope.body == Reply::Busy;
         match (&self.copy.phase, &mut self.copy.served) {
-            (Phase::ResyncReceiving { stage, before, .. }, _) => {
+            (Phase::ResyncReceiving { stage, before, paused: false, .. }, _) => {
                 let (stage, before) = (*stage, *before);
                 if !wanted {
                     self.resync_undone(stage, before);

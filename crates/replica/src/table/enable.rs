@@ -205,7 +205,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "EN-127",
         modes: PRIMARY,
         from: &[INITIAL],
-        triggers: &[event(Event::HostCrash)],
+        triggers: &[event(Event::HostCrash), event(Event::WorkerCrash)],
         guards: &[Guard::VmRunning],
         to: To::State(READY),
         what: "The host went down with the machine running: the log is not closed, initial replication starts over.",

@@ -91,10 +91,22 @@ pub(super) const RULES: &[Rule] = &[
     }
     .rule(),
     Row {
+        id: "UF-79",
+        modes: REPLICA,
+        from: &[REPLICATING],
+        triggers: &[call(Call::ManagerFailover)],
+        guards: &[Guard::PrimaryRuns],
+        to: To::Refused(ReturnCode::INVALID_STATE),
+        what: "Hyper-V Manager asks the primary's host, and refuses while the machine runs there; a host that does not answer passes. The cmdlet asks nobody.",
+        evidence: Documented,
+        source: "Types of failover operations: Unplanned Failover (2012-08-08)",
+    }
+    .rule(),
+    Row {
         id: "PF-72",
         modes: REPLICA,
         from: &[REPLICATING],
-        triggers: &[call(Call::Failover)],
+        triggers: &[call(Call::Failover), call(Call::ManagerFailover)],
         guards: &[
             Guard::VmOff,
             Guard::InitialComplete,

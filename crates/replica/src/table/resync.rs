@@ -173,7 +173,7 @@ pub(super) const RULES: &[Rule] = &[
         evidence: Documented,
         source: "Hyper-V module reference for PowerShell; Resynchronization of virtual machines in Hyper-V Replica (2013-05-10)",
     }
-    .with_other(REPLICA, &[RESYNC], To::Before),
+    .with_other(REPLICA, &[RESYNC, RESYNC_SUSPENDED], To::Before),
     Row {
         id: "RS-52",
         modes: PRIMARY,
@@ -214,7 +214,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "RS-55",
         modes: PRIMARY,
         from: &[RESYNC],
-        triggers: &[event(Event::HostCrash)],
+        triggers: &[event(Event::HostCrash), event(Event::WorkerCrash)],
         guards: &[],
         to: To::State(RESYNC_REQUIRED),
         what: "The host went down in the middle.",
@@ -238,7 +238,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "RS-58",
         modes: REPLICA,
         from: &[RESYNC],
-        triggers: &[call(Call::Failover)],
+        triggers: &[call(Call::Failover), call(Call::ManagerFailover)],
         guards: &[Guard::VmOff, Guard::InitialComplete, Guard::NotMerging, Guard::NoJob],
         to: To::Via(RECOVERING, RECOVERED),
         what: "The resynchronization is cancelled; failed over to the last good point.",
@@ -278,6 +278,30 @@ pub(super) const RULES: &[Rule] = &[
         guards: &[],
         to: To::State(RESYNC_REQUIRED),
         what: "Half of the disks' size was written while the resynchronization was paused.",
+        evidence: Inferred,
+        source: "Resynchronization of virtual machines in Hyper-V Replica (2013-05-10)",
+    }
+    .rule(),
+    Row {
+        id: "RS-123",
+        modes: REPLICA,
+        from: &[RESYNC],
+        triggers: &[call(Call::Suspend)],
+        guards: &[Guard::NoJob],
+        to: To::State(RESYNC_SUSPENDED),
+        what: "The replica takes nothing more; the primary tries again until its back-off ends (RS-54).",
+        evidence: Inferred,
+        source: "Resynchronization of virtual machines in Hyper-V Replica (2013-05-10); Interpreting Replication Health, part 1 (2012-06-15)",
+    }
+    .rule(),
+    Row {
+        id: "RS-124",
+        modes: REPLICA,
+        from: &[RESYNC_SUSPENDED],
+        triggers: &[call(Call::Resume)],
+        guards: &[Guard::NoJob],
+        to: To::State(RESYNC),
+        what: "The replica goes on from where it stood.",
         evidence: Inferred,
         source: "Resynchronization of virtual machines in Hyper-V Replica (2013-05-10)",
     }

@@ -143,6 +143,7 @@ fn call(faults: &[Fault]) -> Outcome {
         power,
         checkpoints: u32::from(has(Fault::Checkpoints)),
         test_vm: has(Fault::TestVm),
+        primary_runs: false,
         disk_missing: has(Fault::DiskMissing),
         sizes: vec![1 << 30],
         pending_bytes: 0,

@@ -62,6 +62,7 @@ const GENERAL: &[(&str, &str)] = &[
     ("G-13", "sim/tests/sim/general.rs g13_remove_needs_no_job"),
     ("G-14", "sim/tests/sim/general.rs g14_revert_needs_the_machine_off"),
     ("G-15", "sim/tests/sim/general.rs g15_a_host_that_is_back_starts_nothing"),
+    ("G-16", "sim/tests/sim/general.rs g16_the_worker_process_crashes"),
     ("G-17", "sim/tests/sim/general.rs g17_both_made_replicas"),
 ];
 

@@ -18,6 +18,7 @@ fn holds(guard: Guard, running: bool, state: S) -> bool {
         | Guard::Merging
         | Guard::PlannedPoint
         | Guard::TestVm
+        | Guard::PrimaryRuns
         | Guard::InitialUnfinished
         | Guard::Held
         | Guard::Later

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use hvrsim_cmdlets::{CommandLine, Token};
+use hvrsim_replica::service::Trust;
 use hvrsim_types::code::ReturnCode;
-use hvrsim_types::id::{HostId, JobId, VmId};
+use hvrsim_types::id::{CopyId, HostId, JobId, VmId};
 use hvrsim_types::size::Bytes;
 use hvrsim_types::time::Span;
 use hvrsim_wmi::table::Method;
@@ -33,6 +34,8 @@ pub enum Action {
     Run(Run),
     /// Calls a WMI method.
     Invoke(Invoke),
+    /// Clicks in Hyper-V Manager.
+    Manager(Manager),
     /// A guest writes.
     Write(Write),
     /// Lets virtual time pass.
@@ -62,6 +65,7 @@ impl Action {
         match self {
             Self::Run(_) => "run",
             Self::Invoke(_) => "invoke",
+            Self::Manager(_) => "manager",
             Self::Write(_) => "write",
             Self::Advance(_) => "advance",
             Self::Until(_) => "until",
@@ -196,6 +200,15 @@ pub struct Fails {
     pub message: Option<At<String>>,
 }
 
+/// `manager`: what an operator does in Hyper-V Manager where it differs from the cmdlet.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Manager {
+    /// `failover`: the copy whose failover is asked for, to the newest point.
+    pub failover: At<CopyId>,
+    /// The refusal that is expected.
+    pub fails: Option<Fails>,
+}
+
 /// `write`: a guest writes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Write {
@@ -256,6 +269,18 @@ pub enum Fault {
         host: At<HostId>,
         /// What happens to it.
         power: HostPower,
+    },
+    /// `host` with `trust`: what others find when they authenticate to it.
+    HostTrust {
+        /// The host.
+        host: At<HostId>,
+        /// What.
+        trust: Trust,
+    },
+    /// `worker`: the worker process of a running machine crashes.
+    Worker {
+        /// The copy.
+        copy: At<CopyId>,
     },
 }
 

@@ -1,5 +1,6 @@
 //! Steps: exactly one action each, with the keys that go with it.
 
+use hvrsim_replica::service::Trust;
 use hvrsim_replica::table;
 use hvrsim_types::code::ReturnCode;
 use hvrsim_types::id::HostId;
@@ -10,7 +11,8 @@ use hvrsim_wmi::table::METHODS;
 use super::Reader;
 use super::fields::{Fields, listed, suggestion};
 use crate::model::step::{
-    Action, Condition, Fails, Fault, HostPower, Mark, Operator, Repair, Repeat, Run, Step, Until, Write,
+    Action, Condition, Fails, Fault, HostPower, Manager, Mark, Operator, Repair, Repeat, Run, Step, Until,
+    Write,
 };
 use crate::model::value::Relation;
 use crate::source::{At, Place};
@@ -18,8 +20,8 @@ use crate::yaml::{Kind, Node, Style};
 
 /// The keys that say what a step does.
 pub(crate) const ACTIONS: &[&str] = &[
-    "run", "invoke", "write", "advance", "until", "fault", "repair", "expect", "mark", "note", "repeat",
-    "parallel",
+    "run", "invoke", "manager", "write", "advance", "until", "fault", "repair", "expect", "mark", "note",
+    "repeat", "parallel",
 ];
 /// Keys that newcomers put beside an action, and what they stand inside of.
 const INSIDE: &[(&str, &str)] = &[
@@ -34,7 +36,7 @@ const MAX_TIMES: u64 = 100_000;
 /// The keys that go with some actions, and with which.
 const COMPANIONS: &[(&str, &[&str])] = &[
     ("host", &["run", "invoke"]),
-    ("fails", &["run", "invoke"]),
+    ("fails", &["run", "invoke", "manager"]),
     ("as", &["run", "invoke"]),
     ("with", &["invoke"]),
     ("returns", &["invoke"]),
@@ -75,6 +77,7 @@ impl Reader<'_> {
         Some(match word {
             "run" => Action::Run(self.run(fields, node)?),
             "invoke" => Action::Invoke(self.invoke(fields, node)?),
+            "manager" => Action::Manager(self.manager(fields, node)?),
             "write" => Action::Write(self.write(node)?),
             "advance" => Action::Advance(self.span(node)?),
             "until" => Action::Until(self.until(node)?),
@@ -171,6 +174,13 @@ impl Reader<'_> {
         let fails = self.optional(fields, "fails", Self::fails);
         let job = self.new_job(fields);
         Some(Run { host, lines, fails, job })
+    }
+
+    fn manager(&mut self, fields: &Fields<'_>, node: &Node) -> Option<Manager> {
+        let inner = self.fields(node, "`manager`", &["failover"])?;
+        let failover = self.need(&inner, "failover").and_then(|n| self.copy(n));
+        let fails = self.optional(fields, "fails", Self::fails);
+        Some(Manager { failover: failover?, fails })
     }
 
     pub(super) fn fails(&mut self, node: &Node) -> Option<Fails> {
@@ -307,11 +317,19 @@ impl Reader<'_> {
     }
 
     fn fault(&mut self, node: &Node) -> Option<Fault> {
-        let fields = self.fields(node, "`fault`", &["link", "cut", "host", "power"])?;
+        let fields = self.fields(node, "`fault`", &["link", "cut", "host", "power", "trust", "worker"])?;
+        if let Some(worker) = fields.get("worker") {
+            for key in ["link", "cut", "host", "power", "trust"].iter().filter_map(|key| fields.key(key)) {
+                let help = Some("a fault is { worker: HOST/VM }".to_owned());
+                self.error(key.place, format!("`{}` does not go with `worker`", key.text), help);
+            }
+            return Some(Fault::Worker { copy: self.copy(worker)? });
+        }
         let link = fields.get("link");
-        let wrong: &[&str] = if link.is_some() { &["host", "power"] } else { &["cut"] };
+        let wrong: &[&str] = if link.is_some() { &["host", "power", "trust"] } else { &["cut"] };
         for key in wrong.iter().filter_map(|key| fields.key(key)) {
-            let help = Some("a fault is { link, cut } or { host, power }".to_owned());
+            let help =
+                Some("a fault is { link, cut }, { host, power }, { host, trust } or { worker }".to_owned());
             self.error(key.place, format!("`{}` does not go with this fault", key.text), help);
         }
         if let Some(link) = link {
@@ -323,10 +341,18 @@ impl Reader<'_> {
             return Some(Fault::LinkCut { link: link?, span: span? });
         }
         if !fields.has("host") {
-            self.error(fields.place, "a fault needs `link` and `cut`, or `host` and `power`", None);
+            self.error(
+                fields.place,
+                "a fault needs `link` and `cut`, `host` and `power`, `host` and `trust`, or `worker`",
+                None,
+            );
             return None;
         }
         let host: Option<At<HostId>> = fields.get("host").and_then(|n| self.host(n));
+        if let Some(node) = fields.get("trust") {
+            let trust = self.word(node, "what others find when they authenticate to a host", Trust::ALL);
+            return Some(Fault::HostTrust { host: host?, trust: trust?.value });
+        }
         let power = self.need(&fields, "power").and_then(|n| {
             self.word(
                 n,

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use hvrsim_cmdlets::{Action as Planned, BindError, bind, plan};
 use hvrsim_replica::exchange::Outcome;
-use hvrsim_replica::operation::Operation;
+use hvrsim_replica::operation::{Operation, PointChoice};
 use hvrsim_sim::Look;
 use hvrsim_sim::store::DiskStore;
 use hvrsim_sim::trace::refusal_text;
@@ -15,7 +15,7 @@ use hvrsim_types::state::Power;
 
 use super::operator::{LineUnderWay, Task, Wait, Worker};
 use super::{Done, PATIENCE, Run};
-use crate::model::step::{Fails, Invoke, Line, Run as RunStep};
+use crate::model::step::{Fails, Invoke, Line, Manager, Run as RunStep};
 use crate::source::{At, Place};
 
 /// A call that was not accepted, or whose job failed.
@@ -218,6 +218,18 @@ impl<D: DiskStore> Run<'_, D> {
     }
 
     /// Calls a method; its job is not waited for.
+    /// What Hyper-V Manager does; it is not waited for.
+    pub(super) fn manager(&mut self, manager: &Manager) -> Done {
+        let (on, place) = (manager.failover.value, manager.failover.place);
+        if self.sim.copy(on).is_none() {
+            return Err(self.wrong(place, "the host holds no copy of the machine", None));
+        }
+        let text = At::new("Hyper-V Manager: Failover".to_owned(), place);
+        let operation = Operation::ManagerFailover { point: PointChoice::Latest };
+        let called = self.operate(on, &text, operation, false)?;
+        self.judge(place, &called, manager.fails.as_ref())
+    }
+
     pub(super) fn invoke(&mut self, invoke: &Invoke) -> Done {
         let host = invoke.host.value;
         let place = invoke.method.place;

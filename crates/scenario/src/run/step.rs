@@ -19,6 +19,7 @@ impl<D: DiskStore> Run<'_, D> {
                 Ok(())
             }
             Action::Invoke(invoke) => self.invoke(invoke),
+            Action::Manager(manager) => self.manager(manager),
             Action::Write(write) => self.write(write),
             Action::Advance(span) => {
                 worker.wait = Some(Wait::Time(self.sim.world.now + span.value));
@@ -127,6 +128,12 @@ impl<D: DiskStore> Run<'_, D> {
         match fault {
             Fault::LinkCut { link, span } => {
                 self.sim.cut_link(link.value.0, link.value.1, *span)?;
+            }
+            Fault::HostTrust { host, trust } => self.sim.set_trust(host.value, *trust),
+            Fault::Worker { copy } => {
+                if !self.sim.worker_crash(copy.value)? {
+                    return Err(self.wrong(copy.place, "the machine does not run there", None));
+                }
             }
             Fault::HostPower { host, power } => {
                 let power = match power {

@@ -122,3 +122,23 @@ fn reverse_without_making_the_old_primary_a_replica_is_refused_in_the_job() {
     assert_eq!(end, hvrsim_types::job::JobState::Exception);
     assert_eq!(state(&sim, B), (R, S::Recovered));
 }
+
+/// UF-79: Hyper-V Manager asks before it fails over, and starts the machine; a host that is away cannot object.
+#[test]
+fn a_failover_from_hyper_v_manager() {
+    let mut sim = protected();
+    let manager = Operation::ManagerFailover { point: PointChoice::Latest };
+    let refused = call(&mut sim, B, manager.clone());
+    assert_eq!((refused.code, refused.refusal.unwrap().rule), (ReturnCode::INVALID_STATE, "UF-79"));
+    sim.cut_link(HV1, HV2, None).unwrap();
+    job(&mut sim, B, &manager);
+    assert_eq!(state(&sim, B), (R, S::Recovered));
+    assert_eq!(sim.copy(B).unwrap().power, Power::Running);
+    assert!(sim.world.findings.iter().any(|(_, _, _, f)| *f == Finding::SplitBrain));
+    let mut sim = protected();
+    call(&mut sim, A, Operation::StopVm);
+    job(&mut sim, A, &Operation::Prepare);
+    job(&mut sim, B, &manager);
+    assert_eq!(sim.copy(B).unwrap().failed_over_type, ReplicationType::Planned);
+    assert_eq!(sim.copy(B).unwrap().power, Power::Running);
+}

@@ -457,6 +457,54 @@ fn g15_a_host_that_is_back_starts_nothing() {
     assert_eq!(sim.world.findings.last().map(|f| f.3), Some(Finding::SplitBrain));
 }
 
+/// Calls, and lets the call's job go on.
+fn begin(sim: &mut Tested, operation: Operation, state: S) {
+    call(sim, A, operation);
+    step_until(sim, |sim| crate::world::state(sim, A).1 == state);
+}
+
+#[test]
+fn g16_the_worker_process_crashes() {
+    let resync = Operation::Resynchronize { at: None };
+    let mut sim = protected();
+    assert!(sim.worker_crash(A).unwrap());
+    assert_eq!(
+        (state(&sim, A), sim.copy(A).unwrap().power),
+        ((P, S::WaitingForStartResynchronize), Power::Off)
+    );
+    assert!(!sim.worker_crash(A).unwrap(), "it does not run");
+    call(&mut sim, A, Operation::StartVm);
+    // In a resynchronization, whose job ends with it; the replica goes back.
+    begin(&mut sim, resync.clone(), S::Resynchronizing);
+    assert!(sim.worker_crash(A).unwrap());
+    hours(&mut sim, 1);
+    assert_states(&sim, (P, S::WaitingForStartResynchronize), (R, S::Replicating));
+    call(&mut sim, A, Operation::StartVm);
+    begin(&mut sim, resync.clone(), S::Resynchronizing);
+    call(&mut sim, A, Operation::Suspend);
+    assert!(sim.worker_crash(A).unwrap());
+    assert_eq!(state(&sim, A).1, S::WaitingForStartResynchronize);
+    job(&mut sim, A, &resync);
+    // Paused, and in initial replication.
+    call(&mut sim, A, Operation::StartVm);
+    call(&mut sim, A, Operation::Suspend);
+    assert!(sim.worker_crash(A).unwrap());
+    assert_eq!(state(&sim, A).1, S::WaitingForStartResynchronize);
+    let mut sim = bare();
+    job(&mut sim, A, &Operation::Enable { to: HV2, settings: settings() });
+    begin(&mut sim, START, S::WaitingToCompleteInitialReplication);
+    assert!(sim.worker_crash(A).unwrap());
+    assert_eq!(state(&sim, A).1, S::ReadyForInitialReplication);
+    job(&mut sim, A, &START);
+    // A failed-over machine goes on from its disk; what it wrote since is no longer tracked.
+    job(&mut sim, B, &LATEST);
+    call(&mut sim, B, Operation::StartVm);
+    assert!(sim.worker_crash(B).unwrap());
+    assert_eq!(state(&sim, B), (R, S::Recovered));
+    assert!(!sim.world.host(HV2).service.copies[&VM].tracked);
+    assert_contents(&sim);
+}
+
 #[test]
 fn g17_both_made_replicas() {
     let mut sim = away();

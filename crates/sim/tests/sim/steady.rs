@@ -137,3 +137,63 @@ fn a_paused_resynchronization_goes_on_where_it_was() {
     hours(&mut sim, 1);
     assert_contents(&sim);
 }
+
+/// RS-123, RS-124: paused on the replica, for a while and for good.
+#[test]
+fn a_resynchronization_paused_on_the_replica() {
+    let mut sim = protected();
+    sim.worker_crash(A).unwrap();
+    let job_id = call(&mut sim, A, Operation::Resynchronize { at: None }).job.unwrap();
+    until(&mut sim, A, S::Resynchronizing);
+    let paused = call(&mut sim, B, Operation::Suspend);
+    assert_eq!(paused.rule, Some("RS-123"));
+    assert_eq!(state(&sim, B), (Mode::Replica, S::ResynchronizeSuspended));
+    assert_eq!(sim.copy(B).unwrap().health, Health::Critical);
+    assert_eq!(call(&mut sim, B, Operation::StartVm).refusal.unwrap().rule, "W-1");
+    sim.advance(Span::minutes(3)).unwrap();
+    assert_eq!(state(&sim, A).1, S::Resynchronizing, "it tries again");
+    assert_eq!(call(&mut sim, B, Operation::Resume).rule, Some("RS-124"));
+    until(&mut sim, A, S::Replicating);
+    assert_eq!(sim.job(HV1, job_id).map(|j| j.state), Some(hvrsim_types::job::JobState::Completed));
+    hours(&mut sim, 1);
+    assert_contents(&sim);
+    // Nobody resumes: the primary gives up (RS-54), the replica stays paused until it is resumed, then goes back.
+    call(&mut sim, A, Operation::StartVm);
+    sim.worker_crash(A).unwrap();
+    call(&mut sim, A, Operation::Resynchronize { at: None });
+    until(&mut sim, A, S::Resynchronizing);
+    call(&mut sim, B, Operation::Suspend);
+    hours(&mut sim, 5);
+    let waiting = S::WaitingForStartResynchronize;
+    assert_states(&sim, (Mode::Primary, waiting), (Mode::Replica, S::ResynchronizeSuspended));
+    call(&mut sim, B, Operation::Resume);
+    hours(&mut sim, 1);
+    assert_states(&sim, (Mode::Primary, waiting), (Mode::Replica, S::Replicating));
+    assert_contents(&sim);
+}
+
+/// ST-34: authorization, certificate and name, each mended and resumed.
+#[test]
+fn a_broken_trust_stops_replication_until_it_is_mended_and_resumed() {
+    use hvrsim_replica::service::Trust;
+    for trust in [Trust::Unauthorized, Trust::Certificate, Trust::PrincipalName] {
+        let mut sim = protected();
+        sim.set_trust(HV2, trust);
+        until(&mut sim, A, S::Critical);
+        assert!(transcript(&sim).contains("\"ST-34\""));
+        assert_eq!(sim.copy(A).unwrap().health, Health::Critical);
+        // The cause remains: back to Error.
+        job(&mut sim, A, &Operation::Resume);
+        until(&mut sim, A, S::Critical);
+        sim.set_trust(HV2, Trust::Intact);
+        job(&mut sim, A, &Operation::Resume);
+        hours(&mut sim, 1);
+        assert_states(&sim, (Mode::Primary, S::Replicating), (Mode::Replica, S::Replicating));
+        assert_contents(&sim);
+    }
+    let mut sim = bare();
+    sim.set_trust(HV2, Trust::Certificate);
+    let end = job_end(&mut sim, A, &Operation::Enable { to: HV2, settings: settings() });
+    assert_eq!(end, hvrsim_types::job::JobState::Exception);
+    assert_eq!(state(&sim, A), (Mode::None, S::Disabled));
+}

@@ -6,7 +6,7 @@ use hvrsim_replica::operation::{
     FailbackSettings, Frequency, InitialKind, Operation, PointChoice, SettingsChange,
 };
 use hvrsim_replica::rule::Call;
-use hvrsim_replica::service::states_needed;
+use hvrsim_replica::service::{Trust, states_needed};
 use hvrsim_sim::Look;
 use hvrsim_sim::trace::HostPower;
 use hvrsim_types::id::{CopyId, HostId};
@@ -33,6 +33,10 @@ pub enum Act {
     Wait { how_long: u8 },
     /// The test machine beside a copy is started, written to, turned off or deleted.
     Test { on_b: bool, what: u8 },
+    /// The worker process of a machine crashes.
+    Worker { on_b: bool },
+    /// Others cannot authenticate to a host, or can again.
+    Trust { on_b: bool, intact: bool },
     /// The link is cut, for some time or until it is mended.
     Cut { how_long: u8 },
     /// The link is mended.
@@ -70,6 +74,8 @@ fn act() -> impl Strategy<Value = Act> {
         2 => (b(), n()).prop_map(|(on_b, place)| Act::Write { on_b, place }),
         8 => n().prop_map(|how_long| Act::Wait { how_long }),
         2 => (b(), n()).prop_map(|(on_b, what)| Act::Test { on_b, what }),
+        1 => b().prop_map(|on_b| Act::Worker { on_b }),
+        1 => (b(), b()).prop_map(|(on_b, intact)| Act::Trust { on_b, intact }),
         1 => n().prop_map(|how_long| Act::Cut { how_long }),
         1 => Just(Act::Mend),
         1 => (b(), n()).prop_map(|(on_b, what)| Act::Host { on_b, what }),
@@ -117,6 +123,7 @@ fn operation(sim: &Tested, copy: CopyId, call: Call, pick: u8) -> Option<Operati
         Call::StopResynchronize => Operation::StopResynchronize,
         Call::Prepare => Operation::Prepare,
         Call::Failover => Operation::Failover { point: choice(sim.points(copy)) },
+        Call::ManagerFailover => Operation::ManagerFailover { point: choice(sim.points(copy)) },
         Call::TestFailover => Operation::TestFailover { point: choice(sim.points(copy)) },
         Call::RevertFailover => Operation::RevertFailover,
         Call::CommitFailover => Operation::CommitFailover,
@@ -185,6 +192,13 @@ pub fn perform(sim: &mut Tested, watch: &mut Watch, act: Act) {
             let tag = format!("w{}", sim.recorder.count());
             let at = u64::from(place) * (64 << 10);
             let _refused = sim.write(copy, 0, at, Bytes(64 << 10), &tag).expect("the store works");
+        }
+        Act::Worker { on_b } => {
+            sim.worker_crash(side(on_b)).expect("the store works");
+        }
+        Act::Trust { on_b, intact } => {
+            let trust = if intact { Trust::Intact } else { Trust::Unauthorized };
+            sim.set_trust(side(on_b).host, trust);
         }
         Act::Test { on_b, what } => {
             let copy = side(on_b).test();
@@ -334,6 +348,7 @@ fn walk(from: Start) {
 fn come_to_rest(sim: &mut Tested, watch: &mut Watch) {
     sim.mend_link(HV1, HV2);
     for host in [HV1, HV2] {
+        sim.set_trust(host, Trust::Intact);
         sim.host_power(host, HostPower::Back).expect("the store works");
     }
     watch.wait(sim, Span(2 * Span::DAY.0));

@@ -196,7 +196,6 @@ impl Method {
         !matches!(
             self.procedure,
             P::Import
-                | P::TestReplica
                 | P::ModeToPrimary
                 | P::ServiceSettings
                 | P::AddAuthorization
@@ -205,7 +204,6 @@ impl Method {
                 | P::SetAuthorization
                 | P::AdapterSettings
                 | P::DefineSystem
-                | P::DestroySystem
                 | P::Collection
         )
     }
