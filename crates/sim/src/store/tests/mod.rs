@@ -182,7 +182,7 @@ impl Op {
         match &mut self {
             Self::PointDrop(copy, point) | Self::PointRollback(copy, point) => aim(*copy, point),
             Self::FailoverCreate(copy, Some(point)) | Self::TestCreate(copy, Some(point)) => {
-                aim(*copy, point)
+                aim(*copy, point);
             }
             Self::Resync { source, point: Some(point), .. } => aim(*source, point),
             _ => {}
