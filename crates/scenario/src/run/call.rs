@@ -217,7 +217,6 @@ impl<D: DiskStore> Run<'_, D> {
         }
     }
 
-    /// Calls a method; its job is not waited for.
     /// What Hyper-V Manager does; it is not waited for.
     pub(super) fn manager(&mut self, manager: &Manager) -> Done {
         let (on, place) = (manager.failover.value, manager.failover.place);
@@ -230,6 +229,7 @@ impl<D: DiskStore> Run<'_, D> {
         self.judge(place, &called, manager.fails.as_ref())
     }
 
+    /// Calls a method; its job is not waited for.
     pub(super) fn invoke(&mut self, invoke: &Invoke) -> Done {
         let host = invoke.host.value;
         let place = invoke.method.place;
