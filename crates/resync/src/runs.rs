@@ -161,6 +161,12 @@ impl RunSet {
         self.runs.is_empty()
     }
 
+    /// How many runs it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.runs.len()
+    }
+
     /// Whether a cell is in it.
     #[must_use]
     pub fn contains(&self, cell: u64) -> bool {

@@ -23,9 +23,12 @@ use serde::{Deserialize, Serialize};
 use self::compare::{CELL_BYTES, Differences, is_zero};
 use self::pieces::{Kind, Piece, Pieces, held};
 use crate::checkpoint::{Checkpoint, Progress};
+use crate::runs::{Run, RunSet};
 
 /// Bytes read at once; two such buffers of a thread stay in the processor's cache.
 const BUFFER: usize = 256 << 10;
+/// How many stretches wait to be made zero at most.
+const WAITING: usize = 4096;
 
 /// Which image.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -157,6 +160,9 @@ pub struct Direct<'a, W: Watch> {
 struct State {
     pieces: Pieces,
     summary: Summary,
+    /// Cells to be made zero. They wait for their neighbours: a format gives back the space of whole blocks only, which
+    /// may be longer than a piece.
+    zeros: RunSet,
     /// Where the last checkpoint was due.
     kept: Progress,
 }
@@ -187,6 +193,7 @@ impl<'a, W: Watch> Direct<'a, W> {
         let state = State {
             pieces: Pieces::new(source_bytes, begun.done_to.min(source_bytes) / BLOCK * BLOCK),
             summary,
+            zeros: RunSet::default(),
             kept: begun,
         };
         Ok(Self {
@@ -222,6 +229,7 @@ impl<'a, W: Watch> Direct<'a, W> {
         let done_to = self.state().pieces.done_to();
         let complete = done_to == self.source.size();
         if complete {
+            self.zero_waiting()?;
             let summary = self.state().summary;
             if summary.written_bytes + summary.zeroed_bytes > 0 && !self.dry_run {
                 self.target_mut().flush().map_err(Error::Target)?;
@@ -250,6 +258,10 @@ impl<'a, W: Watch> Direct<'a, W> {
             let mut summary = Summary::default();
             self.piece(&piece, hands, &mut summary)?;
             let now = self.done(&piece, &summary);
+            if self.state().zeros.len() > WAITING {
+                let _no_checkpoint_meanwhile = self.checkpoint_slot();
+                self.zero_waiting()?;
+            }
             self.watch.progress(now.done_to, &now.summary);
             if self.is_due(&now) {
                 self.keep()?;
@@ -323,10 +335,26 @@ impl<'a, W: Watch> Direct<'a, W> {
             }
         }
         for run in &found.zero {
-            let len = (run.end - run.start) as u64;
-            self.target_mut().zero_at(at + run.start as u64, len).map_err(Error::Target)?;
+            self.zero_later(at + run.start as u64..at + run.end as u64);
         }
         Ok(part)
+    }
+
+    /// Whole cells, but for the last of the disk.
+    fn zero_later(&self, range: Range<u64>) {
+        self.state().zeros.insert(Run::new(range.start / CELL, range.end.div_ceil(CELL)));
+    }
+
+    /// Makes zero what waits for it. No checkpoint may be noted meanwhile.
+    fn zero_waiting(&self) -> Result<(), Error> {
+        // Not under the target's lock: whoever holds the state may be waiting for the target.
+        let zeros = std::mem::take(&mut self.state().zeros);
+        let mut target = self.target_mut();
+        for run in zeros.iter() {
+            let (start, end) = (run.start * CELL, (run.end() * CELL).min(target.size()));
+            target.zero_at(start, end - start).map_err(Error::Target)?;
+        }
+        Ok(())
     }
 
     /// Zeroes a stretch that only the target holds, unless it holds zeros; gives the bytes that were made zero.
@@ -342,7 +370,7 @@ impl<'a, W: Watch> Direct<'a, W> {
             at += len;
         }
         if zeroed_bytes > 0 && !self.dry_run {
-            self.target_mut().zero_at(range.start, range.end - range.start).map_err(Error::Target)?;
+            self.zero_later(range);
         }
         Ok(zeroed_bytes)
     }
@@ -353,6 +381,7 @@ impl<'a, W: Watch> Direct<'a, W> {
         let Some(checkpoint) = slot.as_mut().filter(|_| !self.dry_run) else { return Ok(()) };
         // What is done now is written; what is done while the lock is awaited is only durable earlier than noted.
         let now = self.state().progress();
+        self.zero_waiting()?;
         let mut target = self.target_mut();
         target.flush().map_err(Error::Target)?;
         checkpoint.keep(&now, target.data_write_guid()).map_err(Error::Checkpoint)

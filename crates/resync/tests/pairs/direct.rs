@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hvrsim_disk::file::{FileSystem, MemFile, MemFs};
-use hvrsim_disk::{CreateOptions, Image, OpenOptions, create_in, open_in};
+use hvrsim_disk::{CreateOptions, Image, OpenOptions, Seed, create_in, open_in};
 use hvrsim_resync::checkpoint::Checkpoint;
 use hvrsim_resync::direct::{Direct, Error, Options, Outcome, Summary, Watch};
 use proptest::prelude::*;
@@ -177,4 +177,20 @@ fn unequal_sizes_are_refused() {
     let (source, mut target) = (image("/a", 1 << 20), image("/b", 2 << 20));
     let refused = Direct::new(&*source, &mut *target, Options::default(), &());
     assert!(matches!(refused, Err(Error::Sizes { source_bytes: 0x10_0000, target_bytes: 0x20_0000 })));
+}
+
+#[test]
+fn zeros_arrive_as_absent_blocks() {
+    // Zeros that the source has written, over a target full of content in blocks that are longer than a piece.
+    for threads in 1..3 {
+        let fs: Arc<dyn FileSystem> = Arc::new(MemFs::new());
+        make(&*fs, "/a", Kind::Raw, &vec![(0, SIZE.div_ceil(CELL), 0)]);
+        let options = CreateOptions::vhdx(SIZE, Seed::new([1; 32])).block_size(4 << 20);
+        let mut target = create_in(&*fs, Path::new("/b"), &options).unwrap();
+        target.write_at(0, &vec![9; SIZE as usize]).unwrap();
+        let source = open_in(&*fs, Path::new("/a"), &OpenOptions::read_only()).unwrap();
+        let done = work(&*source, &mut *target, Options::default(), threads, &()).unwrap();
+        assert_eq!(done.summary.zeroed_bytes, SIZE.next_multiple_of(CELL));
+        assert!(!target.extents(0..SIZE).unwrap().iter().any(hvrsim_disk::Extent::may_hold_data));
+    }
 }
