@@ -174,6 +174,7 @@ fn the_schema_has_the_keys_of_the_reader() {
             ),
         ),
         ("Step", step(&format!("note: x\n    {Q}"))),
+        ("Manager", step(&format!("manager: {{ failover: A/m, {Q} }}"))),
         ("Write", step(&format!("write: {{ vm: m, offset: 0B, bytes: 4KiB, {Q} }}"))),
         ("Fault", step(&format!("fault: {{ host: A, power: lost, {Q} }}"))),
         ("Repair", step(&format!("repair: {{ link: A-B, {Q} }}"))),

@@ -131,6 +131,11 @@ scalar! {
     });
     /// What happens to a host.
     HostPower = words(&["lost", "shut-down", "back"], "It loses its power, shuts down in order, starts again.");
+    /// What others find when they authenticate to a host.
+    HostTrust = words(
+        &hvrsim_replica::service::Trust::ALL.iter().map(|(word, _)| *word).collect::<Vec<_>>(),
+        "Other hosts are refused by this one for this reason, until it is restored.",
+    );
     /// A finding.
     FindingWord = words(
         &crate::model::expect::Finding::ALL.iter().map(|f| f.label()).collect::<Vec<_>>(),

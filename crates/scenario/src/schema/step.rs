@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::scalar::{
-    Code, Content, Copy, Count, CountCompared, Cut, FindingWord, Flag, HostPower, Point, Power, Progress,
-    ReplicationHealth, ReplicationMode, ReplicationState, Size, SizeCompared, Time, TimeAbove,
+    Code, Content, Copy, Count, CountCompared, Cut, FindingWord, Flag, HostPower, HostTrust, Point, Power,
+    Progress, ReplicationHealth, ReplicationMode, ReplicationState, Size, SizeCompared, Time, TimeAbove,
 };
 
-/// A step: exactly one of `run`, `invoke`, `write`, `advance`, `until`, `fault`, `repair`, `expect`, `mark`, `note`,
-/// `repeat`, `parallel`, and the keys that go with it.
+/// A step: exactly one of `run`, `invoke`, `manager`, `write`, `advance`, `until`, `fault`, `repair`, `expect`, `mark`,
+/// `note`, `repeat`, `parallel`, and the keys that go with it.
 #[derive(JsonSchema)]
 #[schemars(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Step {
@@ -21,13 +21,15 @@ pub struct Step {
     pub run: Option<String>,
     /// A WMI method, such as `Msvm_ReplicationService.InitiateFailback`.
     pub invoke: Option<String>,
+    /// What somebody does in Hyper-V Manager.
+    pub manager: Option<Manager>,
     /// A guest writes.
     pub write: Option<Write>,
     /// Lets virtual time pass.
     pub advance: Option<Time>,
     /// Lets virtual time pass until something of a copy or job is so.
     pub until: Option<Until>,
-    /// Breaks something: a link, or a host's power.
+    /// Breaks something: a link, a host's power or trust, a worker process.
     pub fault: Option<Fault>,
     /// Ends what a `fault` broke.
     pub repair: Option<Repair>,
@@ -43,7 +45,7 @@ pub struct Step {
     pub parallel: Option<BTreeMap<String, Vec<Step>>>,
     /// With `run` and `invoke`: the host that lines without -ComputerName act on, or that is asked.
     pub host: Option<String>,
-    /// With `run` and `invoke`: it must be refused like this.
+    /// With `run`, `invoke` and `manager`: it must be refused like this.
     pub fails: Option<Fails>,
     /// With `run` and `invoke`: the name of the job that it starts.
     pub r#as: Option<String>,
@@ -66,6 +68,14 @@ impl JsonSchema for Anything {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "description": "A value, a list, or an embedded instance as a map; ~ for Null." })
     }
+}
+
+/// What somebody does in Hyper-V Manager, which asks and does more than the cmdlets.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Manager {
+    /// The copy to fail over. Refused while the primary's host answers and its machine runs; starts the machine.
+    pub failover: Copy,
 }
 
 /// A guest writes.
@@ -139,7 +149,7 @@ impl JsonSchema for JobStateWord {
     }
 }
 
-/// Breaks something: `link` with `cut`, or `host` with `power`.
+/// Breaks something: `link` with `cut`, `host` with `power` or `trust`, or `worker`.
 #[derive(JsonSchema)]
 #[schemars(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Fault {
@@ -151,6 +161,10 @@ pub struct Fault {
     pub host: Option<String>,
     /// What happens to its power.
     pub power: Option<HostPower>,
+    /// What others find when they authenticate to it.
+    pub trust: Option<HostTrust>,
+    /// The copy whose worker process crashes: it is Off, its change log is not closed.
+    pub worker: Option<Copy>,
 }
 
 /// Ends what a `fault` broke.
