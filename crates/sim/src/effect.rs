@@ -521,10 +521,7 @@ impl<D: DiskStore> Sim<D> {
             return self.break_session(id);
         }
         self.store.resync_deliver(id)?;
-        if self.store.resync_counts(id).has_written() {
-            let target = CopyId { host: session.spec.target, vm: session.leader.vm };
-            self.with(target, |m| m.mixed = true);
-        }
+        self.mark_mixed(id);
         match self.next_message(id)? {
             Some((copy, input)) => self.input(copy, input),
             None => Ok(()),
@@ -576,7 +573,18 @@ impl<D: DiskStore> Sim<D> {
             let total = self.store.resync_next(id)?.map_or(0, |next| next.link_bytes);
             crossed = total.saturating_sub(left);
         }
-        self.store.resync_interrupt(id, crossed)
+        self.store.resync_interrupt(id, crossed)?;
+        self.mark_mixed(id);
+        Ok(())
+    }
+
+    /// A target that a session has written into holds no one moment's content until the session is done.
+    fn mark_mixed(&mut self, id: SessionId) {
+        let Some(session) = self.world.sessions.get(&id) else { return };
+        if self.store.resync_counts(id).has_written() {
+            let target = CopyId { host: session.spec.target, vm: session.leader.vm };
+            self.with(target, |m| m.mixed = true);
+        }
     }
 
     /// Sessions that lose what they read, or write, stand still until their leader asks again.

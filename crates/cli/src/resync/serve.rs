@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use hvrsim_resync::wire::{End, SourceEnd, TargetEnd};
 use hvrsim_transport::{Direction, Limits, Session, accept, drive, runtime};
@@ -88,9 +89,16 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 /// Sessions at work at once; each takes up to 25 MiB.
 const SESSIONS: usize = 16;
 
+/// How long a session waits for an image in use. Whoever goes on after a cut comes back before the server has seen that
+/// the earlier connection is gone.
+const PATIENCE: Duration = Duration::from_secs(8);
+
 /// Which exports are in use, by path: two names may stand for one image.
 #[derive(Default)]
-struct Exports(Mutex<BTreeMap<PathBuf, Uses>>);
+struct Exports {
+    in_use: Mutex<BTreeMap<PathBuf, Uses>>,
+    given_back: Condvar,
+}
 
 /// Who uses an image.
 #[derive(Default)]
@@ -110,17 +118,16 @@ impl Exports {
     /// Takes an image in use: one writer, or any number of readers.
     fn take(&self, path: &Path, write: bool) -> Result<Use<'_>, &'static str> {
         let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.values().map(|uses| uses.readers + usize::from(uses.writer)).sum::<usize>() >= SESSIONS {
-            return Err("there are too many sessions; try again when one has ended");
+        let end = Instant::now() + PATIENCE;
+        let mut all = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(why) = occupied(&all, &path, write) {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(why);
+            }
+            all = self.given_back.wait_timeout(all, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         let uses = all.entry(path.clone()).or_default();
-        if uses.writer {
-            return Err("another session is writing it; try again when that one has ended");
-        }
-        if write && uses.readers > 0 {
-            return Err("another session is reading it; try again when that one has ended");
-        }
         if write {
             uses.writer = true;
         } else {
@@ -130,15 +137,30 @@ impl Exports {
     }
 }
 
+/// Why an image cannot be taken in use now.
+fn occupied(all: &BTreeMap<PathBuf, Uses>, path: &Path, write: bool) -> Option<&'static str> {
+    if all.values().map(|uses| uses.readers + usize::from(uses.writer)).sum::<usize>() >= SESSIONS {
+        return Some("there are too many sessions; try again when one has ended");
+    }
+    match all.get(path) {
+        Some(uses) if uses.writer => Some("another session is writing it; try again when that one has ended"),
+        Some(uses) if write && uses.readers > 0 => {
+            Some("another session is reading it; try again when that one has ended")
+        }
+        _ => None,
+    }
+}
+
 impl Drop for Use<'_> {
     fn drop(&mut self) {
-        let mut all = self.exports.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.exports.in_use.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(uses) = all.get_mut(&self.path) else { return };
         if self.write {
             uses.writer = false;
         } else {
             uses.readers -= 1;
         }
+        self.exports.given_back.notify_all();
     }
 }
 
