@@ -89,8 +89,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 /// Sessions at work at once; each takes up to 25 MiB.
 const SESSIONS: usize = 16;
 
-/// How long a session waits for an image in use. Whoever goes on after a cut comes back before the server has seen that
-/// the earlier connection is gone.
+/// How long a session waits for an image that another one writes. Whoever goes on after a cut comes back before the
+/// server has made durable what came over the earlier connection.
 const PATIENCE: Duration = Duration::from_secs(8);
 
 /// Which exports are in use, by path: two names may stand for one image.
@@ -122,7 +122,7 @@ impl Exports {
         let mut all = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some(why) = occupied(&all, &path, write) {
             let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if left.is_zero() || why != BEING_WRITTEN {
                 return Err(why);
             }
             all = self.given_back.wait_timeout(all, left).unwrap_or_else(PoisonError::into_inner).0;
@@ -137,13 +137,15 @@ impl Exports {
     }
 }
 
+const BEING_WRITTEN: &str = "another session is writing it; try again when that one has ended";
+
 /// Why an image cannot be taken in use now.
 fn occupied(all: &BTreeMap<PathBuf, Uses>, path: &Path, write: bool) -> Option<&'static str> {
     if all.values().map(|uses| uses.readers + usize::from(uses.writer)).sum::<usize>() >= SESSIONS {
         return Some("there are too many sessions; try again when one has ended");
     }
     match all.get(path) {
-        Some(uses) if uses.writer => Some("another session is writing it; try again when that one has ended"),
+        Some(uses) if uses.writer => Some(BEING_WRITTEN),
         Some(uses) if write && uses.readers > 0 => {
             Some("another session is reading it; try again when that one has ended")
         }
