@@ -171,6 +171,14 @@ fn a_marked_point_is_put_into_its_line() {
     assert!(command.contains(r#"Marked(\"clean\")"#), "{command}");
 }
 
+#[test]
+fn a_wrong_value_from_a_matrix_shows_in_the_file_that_uses_it() {
+    let text = read(&folder("../../scenarios/loss-by-frequency.yaml")).text.replace("10Mbit", "1|0Mbit");
+    let shown = shown(&Source::new("damaged.yaml", text));
+    assert!(shown.contains("topologies/two-sites.yaml:7:20: error: `1|0Mbit` is not a rate"), "{shown}");
+    assert!(shown.contains("`${link}` is `1|0Mbit` here"), "{shown}");
+}
+
 /// One edit of a text: where (scaled to its length), how many characters go, what comes.
 fn edits() -> impl Strategy<Value = Vec<(u32, usize, String)>> {
     let piece = prop_oneof![
@@ -218,9 +226,16 @@ proptest! {
         let source = read(&files[which.index(files.len())]);
         let damaged = Source::new("damaged.yaml", edited(&source.text, &edits));
         let checked = checked(&damaged);
+        // A wrong value that a file gives to what it includes shows in the included file.
+        let included: Vec<String> = yaml_files(&folder("../../scenarios/topologies"))
+            .iter()
+            .map(|path| format!("topologies/{}", path.file_name().expect("it is there").to_string_lossy()))
+            .collect();
         prop_assert_eq!(checked.scenarios.is_empty(), checked.diagnostics.iter().any(|d| d.severity == Severity::Error));
         for diagnostic in checked.diagnostics {
-            prop_assert!(diagnostic.render(true).contains("damaged.yaml"));
+            let shown = diagnostic.render(true);
+            let named = shown.contains("damaged.yaml") || included.iter().any(|file| shown.contains(file));
+            prop_assert!(named, "it names no file:\n{shown}");
         }
     }
 }
