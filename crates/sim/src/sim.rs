@@ -243,7 +243,7 @@ impl<D: DiskStore> Sim<D> {
         match self.next_event() {
             Some(at) if at <= limit => {
                 let Some((_, event)) = self.world.queue.pop_first() else { return Ok(false) };
-                self.world.now = at;
+                self.world.now = self.world.now.max(at);
                 self.event(event)?;
                 Ok(true)
             }
@@ -274,7 +274,7 @@ impl<D: DiskStore> Sim<D> {
         copies.into_iter().try_for_each(|copy| self.write_guest(copy))
     }
 
-    fn event(&mut self, event: Event) -> StoreResult<()> {
+    pub(crate) fn event(&mut self, event: Event) -> StoreResult<()> {
         match event {
             Event::Timer(copy, kind) => {
                 self.world.timers.remove(&(copy, kind));

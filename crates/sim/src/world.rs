@@ -99,93 +99,129 @@ pub struct VmInfo {
 
 /// What happens at a moment.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-pub(crate) enum Event {
+pub enum Event {
+    /// A copy's timer fires.
     Timer(CopyId, TimerKind),
     /// Flows of a link may be through.
     Flows {
+        /// The link.
         link: LinkId,
+        /// Of the link's flows, when this was computed.
         version: u64,
     },
+    /// A message arrives.
     Arrive(Message),
     /// The requester notices that no answer will come.
     Broken {
+        /// The requester's host.
         to: HostId,
+        /// Its boot at the time of the request.
         boot: u32,
+        /// The machine.
         vm: VmId,
+        /// The request.
         exchange: ExchangeId,
     },
     /// A disk operation on a host has ended.
     Done {
+        /// The copy.
         copy: CopyId,
+        /// The host's boot when it began.
         boot: u32,
+        /// What was done.
         work: DiskWork,
     },
     /// The session's disks have been read; its message can go.
     SessionRead {
+        /// The session.
         session: SessionId,
+        /// Its run.
         version: u32,
     },
     /// The session's message has arrived.
     SessionArrived {
+        /// The session.
         session: SessionId,
+        /// Its run.
         version: u32,
     },
     /// The leader notices that the session's connection broke.
     SessionBroken {
+        /// The session.
         session: SessionId,
+        /// Its run.
         version: u32,
     },
+    /// A link's cut ends.
     LinkBack {
+        /// The link.
         link: LinkId,
+        /// Which cut.
         cuts: u32,
     },
 }
 
 /// An index in the list of links.
-pub(crate) type LinkId = u16;
+pub type LinkId = u16;
 
+/// Work of a host's disks.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-pub(crate) enum DiskWork {
+pub enum DiskWork {
+    /// A received log is applied.
     Apply(Log),
+    /// The failover disk is made, showing this point or the newest content.
     FailoverDisk(Option<PointId>),
     /// The test machine that this job makes, with this content.
     TestMachine(JobId, Position),
+    /// Disks are merged.
     Merge,
 }
 
+/// A message between two services.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-pub(crate) enum Message {
+pub enum Message {
     // Boxed: every event in the queue is as large as the largest one.
+    /// A request to a host.
     Request(HostId, Box<Envelope<Request>>),
+    /// An answer to a host.
     Reply(HostId, Box<Envelope<Reply>>),
 }
 
 /// What a flow carries.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-pub(crate) enum Load {
+pub enum Load {
+    /// A message.
     Message(Message),
+    /// What a session has on its way, in this run of it.
     Session(SessionId, u32),
 }
 
+/// Bytes on their way over a link.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-pub(crate) struct Flow {
-    pub(crate) link: LinkId,
-    pub(crate) from: HostId,
-    pub(crate) to: HostId,
-    pub(crate) load: Load,
+pub struct Flow {
+    /// The link.
+    pub link: LinkId,
+    /// The sender.
+    pub from: HostId,
+    /// The receiver.
+    pub to: HostId,
+    /// What it carries.
+    pub load: Load,
 }
 
 /// A session of the resynchronization engine.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-pub(crate) struct Session {
+pub struct Session {
     /// The copy that leads it.
-    pub(crate) leader: CopyId,
-    pub(crate) spec: SessionSpec,
+    pub leader: CopyId,
+    /// What it brings from where to where.
+    pub spec: SessionSpec,
     /// Which content it brings.
-    pub(crate) brings: Position,
-    pub(crate) running: bool,
+    pub brings: Position,
+    /// Its connection stands.
+    pub running: bool,
     /// Counts interruptions: an event of an earlier run is void.
-    pub(crate) version: u32,
+    pub version: u32,
 }
 
 /// A recovery point, wherever it is kept.
