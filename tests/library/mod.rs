@@ -1,5 +1,6 @@
 //! Through the library.
 
 mod determinism;
+mod incidents;
 mod schema;
 mod shipped;

@@ -207,6 +207,7 @@ fn the_schema_has_the_keys_of_the_reader() {
         "disk: A/m, same-as: B/m",
         "finding: split-brain, vm: m",
         "rpo: 5m, vm: m",
+        "event: 32086",
     ]
     .map(|form| format!("expect: [ {{ {form}, {Q} }} ]"));
     let with_job = format!("{job}expect: [ {{ job: j, progress: 1, {Q} }} ]");

@@ -44,3 +44,18 @@ fn a_wrong_word() {
     explained("wrong-word", "WaitingForFailbak", 2);
     explained("strange-word", "banana", 2);
 }
+
+#[test]
+fn an_incident() {
+    explained("incident", "replica-volume-full", 0);
+}
+
+#[test]
+fn a_finding() {
+    explained("finding", "test-failover-left-over", 0);
+}
+
+#[test]
+fn an_event() {
+    explained("event", "32086", 0);
+}

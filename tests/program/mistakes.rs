@@ -53,6 +53,15 @@ fn ten_mistakes_of_newcomers() {
             step("  - until: { vm: web01, host: HV1, health: Normal }\n    timeout: 2h\n"),
         ),
         ("10-misspelt-machine", with("Stop-VM -Name web01", "Stop-VM -Name web1")),
+        ("11-misspelt-incident", step("  - fault: { incident: replica-volume-ful, at: HV2 }\n")),
+        ("12-incident-elsewhere", step("  - fault: { incident: replica-volume-full, at: HV2/web01 }\n")),
+        ("13-incident-that-does-not-last", step("  - repair: { incident: primary-host-crash, at: HV1 }\n")),
+        (
+            "14-incident-with-a-rate",
+            step("  - fault: { incident: disk-missing, at: HV1/web01, rate: 1Mbit }\n"),
+        ),
+        ("15-misspelt-finding", step("  - expect: [ { finding: split-brian, vm: web01 } ]\n")),
+        ("16-unknown-event", step("  - expect: [ { event: 32085 } ]\n")),
     ];
     for (name, text) in &mistakes {
         mistake(name, text);

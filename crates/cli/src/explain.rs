@@ -3,6 +3,8 @@
 use hvrsim_replica::rule::{Call, Evidence, Guard, Rule, To, Trigger};
 use hvrsim_replica::service::{Decision, decide, states_needed};
 use hvrsim_replica::table;
+use hvrsim_sim::incident::table::{INCIDENTS, Incident, incident};
+use hvrsim_sim::{findings, windows_log};
 use hvrsim_types::near::nearest;
 use hvrsim_types::state::{Mode, NamedState, ReplicationState};
 
@@ -12,8 +14,8 @@ use crate::out::out;
 /// Arguments of `explain`.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// A state (name or WMI number), a rule's id, a cmdlet or a WMI method
-    #[arg(value_name = "STATE|METHOD|RULE", required = true, num_args = 1.., allow_hyphen_values = true)]
+    /// A state (name or WMI number), a rule's id, a cmdlet, a WMI method, an incident, a finding or the id of an event
+    #[arg(value_name = "STATE|METHOD|RULE|INCIDENT|FINDING|EVENT", required = true, num_args = 1.., allow_hyphen_values = true)]
     what: Vec<String>,
 }
 
@@ -21,6 +23,18 @@ pub(crate) fn explain(arguments: &Arguments) -> Exit {
     let word = arguments.what.join(" ");
     if let Some(rule) = table::rule(&word) {
         out(rule_text(rule));
+        return Exit::Green;
+    }
+    if let Some(incident) = incident(&word) {
+        out(incident_text(incident));
+        return Exit::Green;
+    }
+    if let Some(kind) = findings::table::kind(&word) {
+        out(finding_text(kind));
+        return Exit::Green;
+    }
+    if let Some(kind) = word.parse().ok().and_then(windows_log::table::kind) {
+        out(event_text(kind));
         return Exit::Green;
     }
     let calls: Vec<Call> = Call::ALL.iter().copied().filter(|call| names(*call, &word)).collect();
@@ -35,6 +49,8 @@ pub(crate) fn explain(arguments: &Arguments) -> Exit {
     let known: Vec<&str> = table::rules()
         .map(|rule| rule.id)
         .chain(NamedState::names())
+        .chain(INCIDENTS.iter().map(|incident| incident.name))
+        .chain(findings::table::KINDS.iter().map(|kind| kind.name))
         .chain(Call::ALL.iter().flat_map(|call| [call.cmdlet(), call.method()]))
         .collect();
     let near = nearest(&word, known).map_or_else(
@@ -44,7 +60,7 @@ pub(crate) fn explain(arguments: &Arguments) -> Exit {
         },
         |word| format!("did you mean `{word}`?"),
     );
-    eprintln!("error: `{word}` is no state, rule, method or cmdlet; {near}");
+    eprintln!("error: `{word}` is no state, rule, method, cmdlet, incident, finding or event; {near}");
     Exit::Input
 }
 
@@ -77,7 +93,7 @@ fn state_name(mode: Mode, state: ReplicationState) -> String {
 const MANY: usize = 12;
 
 /// Names of states, by mode.
-fn state_list(states: impl IntoIterator<Item = (Mode, ReplicationState)>) -> String {
+pub(crate) fn state_list(states: impl IntoIterator<Item = (Mode, ReplicationState)>) -> String {
     let mut modes: Vec<(Mode, Vec<&'static str>)> = Vec::new();
     for (mode, state) in states {
         let name = state.powershell(mode);
@@ -95,7 +111,7 @@ fn state_list(states: impl IntoIterator<Item = (Mode, ReplicationState)>) -> Str
     modes.into_iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
-fn pairs(rule: &Rule) -> impl Iterator<Item = (Mode, ReplicationState)> + '_ {
+pub(crate) fn pairs(rule: &Rule) -> impl Iterator<Item = (Mode, ReplicationState)> + '_ {
     rule.modes.iter().flat_map(|mode| rule.from.iter().map(|state| (*mode, *state)))
 }
 
@@ -118,11 +134,11 @@ fn spaced(name: &str) -> String {
     words
 }
 
-fn triggers(rule: &Rule) -> String {
+pub(crate) fn triggers(rule: &Rule) -> String {
     rule.triggers.iter().map(|t| trigger_name(*t)).collect::<Vec<_>>().join(", ")
 }
 
-fn to_text(rule: &Rule, to: To) -> String {
+pub(crate) fn to_text(rule: &Rule, to: To) -> String {
     let mode = rule.modes.first().copied().unwrap_or(Mode::None);
     match to {
         To::Stay => "unchanged".to_owned(),
@@ -139,8 +155,12 @@ fn needs(rule: &Rule) -> String {
 }
 
 fn evidence(rule: &Rule) -> String {
-    let mark = if rule.evidence == Evidence::Documented { "" } else { ", not documented" };
-    format!("{}{mark}: {}", rule.evidence, rule.source)
+    source(rule.evidence, rule.source)
+}
+
+fn source(evidence: Evidence, source: &str) -> String {
+    let mark = if evidence == Evidence::Documented { "" } else { ", not documented" };
+    format!("{evidence}{mark}: {source}")
 }
 
 fn rule_text(rule: &Rule) -> String {
@@ -158,6 +178,58 @@ fn rule_text(rule: &Rule) -> String {
     }
     out += &format!("  evidence  {}\n", evidence(rule));
     out
+}
+
+fn incident_text(incident: &Incident) -> String {
+    let mut out = format!("{}  {}\n", incident.name, incident.fault);
+    out += &format!("  on        {}, {}\n", incident.on.name(), incident.on.form());
+    out += &format!("  effect    {}\n", incident.effect);
+    out += &format!("  cure      {}\n", incident.cure);
+    if !incident.rules.is_empty() {
+        out += &format!("  rules     {}\n", incident.rules.join(", "));
+    }
+    out += &format!("  step      {}\n", step(incident));
+    out += &format!("  evidence  {}\n", source(incident.evidence, incident.source));
+    out
+}
+
+fn finding_text(kind: &findings::table::Kind) -> String {
+    let mut out = format!("{}  {}\n", kind.name, kind.what);
+    out += &format!("  weight    {}\n", kind.weight.name());
+    if let Some(number) = kind.bpa {
+        out += &format!("  rule      best-practice rule {number}\n");
+    }
+    out += &format!("  cure      {}\n", kind.cure);
+    out += &format!("  step      expect: [ {{ finding: {}, vm: NAME }} ]\n", kind.name);
+    out += &format!("  evidence  {}\n", source(kind.evidence, kind.source));
+    out
+}
+
+fn event_text(kind: &windows_log::table::Kind) -> String {
+    let mut out = format!("{}  {}\n", kind.id, kind.text);
+    out += &format!("  level     {}\n", kind.level.name());
+    out += &format!("  channel   {}\n", kind.channel);
+    out += &format!("  when      {}\n", kind.when);
+    out +=
+        &format!("  step      expect: [ {{ event: {}, host: NAME, vm: NAME, count: \">= 1\" }} ]\n", kind.id);
+    out += &format!("  evidence  {}; the words are ours\n", source(kind.evidence, kind.source));
+    out
+}
+
+fn step(incident: &Incident) -> String {
+    let mut keys = format!("incident: {}, at: {}", incident.name, incident.on.form());
+    if incident.takes_rate() {
+        keys += &format!(", rate: {}", incident.rate);
+    }
+    if incident.takes_time() {
+        keys += &format!(", by: {}", incident.by);
+    }
+    match incident.lasts() {
+        true => format!(
+            "fault: {{ {keys}, for: TIME }}, or without `for` until `repair` with the same `incident` and `at`"
+        ),
+        false => format!("fault: {{ {keys} }}"),
+    }
 }
 
 fn call_text(call: Call) -> String {

@@ -13,6 +13,7 @@ mod explain;
 mod input;
 mod new;
 mod out;
+mod reference;
 mod replay;
 mod resync;
 mod run;
@@ -45,6 +46,9 @@ enum Command {
     Check(check::Arguments),
     /// What leads to a state, what leads away, what every operation answers there; or a rule, a method, a cmdlet
     Explain(explain::Arguments),
+    /// Write the reference pages, for the project's documentation
+    #[command(hide = true)]
+    Reference(reference::Arguments),
     /// Look at, make, compare and change virtual disk images: VHDX, VHD, raw; and dump change logs
     Disk(disk::Arguments),
     /// Make one disk image equal to another, in place: only what differs is written
@@ -74,6 +78,7 @@ fn main() -> ExitCode {
         Command::Diff(arguments) => diff::diff(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),
+        Command::Reference(arguments) => reference::reference(&arguments),
         Command::Disk(arguments) => disk::disk(&arguments),
         Command::Resync(arguments) => resync::resync(&arguments),
     };

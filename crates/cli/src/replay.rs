@@ -67,6 +67,7 @@ fn again(arguments: &Arguments) -> Result<Exit, Failed> {
         events: None,
         trace: None,
         golden: None,
+        windows_events: false,
         scenario,
     };
     let found = input::images(&job.scenario, &job.file);

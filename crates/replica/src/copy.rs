@@ -368,6 +368,8 @@ pub struct Copy {
     pub was_primary: bool,
     /// A broken failback left its disks between two contents.
     pub inconsistent: bool,
+    /// It was set back to an earlier content behind the back of both logs: what the sides have in common is not known.
+    pub set_back: bool,
     /// It holds a complete content of its primary.
     pub initial_complete: bool,
     /// Disks are being merged.
@@ -440,6 +442,7 @@ impl Default for Copy {
             settings: Settings::default(),
             was_primary: false,
             inconsistent: false,
+            set_back: false,
             initial_complete: false,
             merging: false,
             tracked: false,

@@ -180,6 +180,8 @@ pub enum Reply {
     Stale(Mode, ReplicationState),
     /// The log does not follow the last one.
     OutOfOrder,
+    /// There is no room for the log.
+    NoRoom,
     /// Refused for good.
     Refused(Why),
     /// A swap took place: the answerer is the replica.
@@ -247,6 +249,12 @@ impl Why {
             }
             Self::Untrusted(Trust::PrincipalName) => {
                 "the service principal name of the replica server is missing (0x80090303): register it, then resume"
+            }
+            Self::Untrusted(Trust::Directory) => {
+                "no domain controller answers, nobody can authenticate: bring one back, then resume"
+            }
+            Self::Untrusted(Trust::Clock) => {
+                "the clocks of the hosts differ by more than five minutes (0x80090324): set them, then resume"
             }
             Self::Untrusted(_) => {
                 "the replica server does not authorize this host: restore the authorization entry there, then resume"
@@ -321,6 +329,12 @@ pub enum Input {
     LogApplied,
     /// The failover disk is ready.
     FailoverReady,
+    /// The failover disk cannot be made: the point's undo log is damaged.
+    FailoverFailed,
+    /// The storage takes everything again.
+    StorageBack,
+    /// The copy was set back to this listed recovery point, as by a restored backup: what was received later is gone.
+    Restored(PointId),
     /// The test machine is there.
     TestReady,
     /// A merge has ended.
@@ -334,7 +348,9 @@ pub enum Input {
         /// Without warning.
         crash: bool,
     },
-    /// The host is back.
+    /// The service stops; the machines go on.
+    ServiceDown,
+    /// The host, or its service, is back.
     HostUp,
     /// The machine's worker process crashed.
     WorkerCrash,
@@ -480,6 +496,62 @@ pub enum Note {
         /// The point.
         point: PointId,
     },
+    /// A log could not be delivered.
+    SendFailed {
+        /// Why.
+        cause: Cause,
+        /// Nothing but an operator can help.
+        fatal: bool,
+    },
+    /// A monitoring interval ended; its counters before they were zeroed.
+    IntervalEnded {
+        /// Successful cycles.
+        successes: u32,
+        /// Missed cycles.
+        missed: u32,
+        /// Failed operations.
+        errors: u32,
+        /// Bytes of all cycles.
+        size_bytes: u64,
+    },
+}
+
+/// Why a log could not be delivered.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum Cause {
+    /// The other side did not answer.
+    Unreachable,
+    /// The other side has a job or a merge under way.
+    Busy,
+    /// The other side has no room.
+    NoRoom,
+    /// The caller is not authorized, or one of both cannot prove who it is.
+    Untrusted(Trust),
+    /// The other side is no replica server.
+    NotReplicaServer,
+    /// The other side has failed over, is paused, or has no relationship.
+    Refused,
+    /// A disk file is missing here.
+    NoFile,
+    /// The host was shut down, which cancels replication on Server 2012 R2.
+    Cancelled,
+}
+
+impl Cause {
+    /// What an administrator reads.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Unreachable => "the replica server cannot be reached (0x00002EFD)",
+            Self::Busy => "the replica server is busy with a job or a merge",
+            Self::NoRoom => "the replica server has no space left for changes",
+            Self::Untrusted(trust) => trust.text(),
+            Self::NotReplicaServer => "the replica server does not accept replication",
+            Self::Refused => "the replica has failed over, is paused, or is not replicated any more",
+            Self::NoFile => "a virtual hard disk, or the parent of one, was not found (0x80070002)",
+            Self::Cancelled => "the operation was cancelled (0x80004004)",
+        }
+    }
 }
 
 /// One output of a service.

@@ -245,12 +245,28 @@ pub struct Facts {
     pub primary_runs: bool,
     /// A disk file is missing.
     pub disk_missing: bool,
+    /// What the host's volume for replicas takes.
+    pub storage: Storage,
+    /// No domain controller answers anybody.
+    pub directory_down: bool,
     /// Virtual sizes of the replicated disks, in bytes.
     pub sizes: Vec<u64>,
     /// Bytes in the change log.
     pub pending_bytes: u64,
     /// The copy's session has written a block into its target.
     pub session_wrote: bool,
+}
+
+/// What a replica's storage takes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Storage {
+    /// Everything.
+    #[default]
+    Sound,
+    /// Nothing: the volume is full.
+    Full,
+    /// Logs, but no change to a disk: another process locks the files.
+    Locked,
 }
 
 /// A condition on this copy, or (only for the reader) on the other side.

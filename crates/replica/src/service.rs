@@ -44,6 +44,10 @@ pub enum Trust {
     Certificate,
     /// The service principal name is not registered: Kerberos fails.
     PrincipalName,
+    /// No domain controller answers: nobody can authenticate.
+    Directory,
+    /// The host's clock is more than five minutes off: Kerberos fails.
+    Clock,
 }
 
 impl Trust {
@@ -63,6 +67,8 @@ impl Trust {
             Self::Unauthorized => "the authorization entry for the other servers was removed",
             Self::Certificate => "the certificate has expired or was revoked",
             Self::PrincipalName => "the service principal name is missing (event 14050, 0x80090303)",
+            Self::Directory => "no domain controller answers: nobody can authenticate",
+            Self::Clock => "the clock is more than five minutes off: Kerberos fails (0x80090324)",
         }
     }
 }
@@ -296,11 +302,15 @@ impl Work<'_> {
             Input::LogSwitched(bytes) => self.log_switched(bytes),
             Input::LogApplied => self.log_applied(),
             Input::FailoverReady => self.failover_ready(),
+            Input::FailoverFailed => self.failover_failed("the undo log of the recovery point is damaged"),
+            Input::StorageBack => self.apply_next(),
+            Input::Restored(point) => self.restored(point),
             Input::TestReady => self.complete_job(),
             Input::Merged => self.merged(),
             Input::SessionDone(session) => self.session_done(session),
             Input::SessionBroken(session) => self.session_broken(session),
             Input::HostDown { crash } => self.host_down(crash),
+            Input::ServiceDown => self.service_down(),
             Input::HostUp => self.host_up(),
             Input::WorkerCrash => self.worker_crashed(),
             Input::ResyncNeeded => self.resync_needed(),

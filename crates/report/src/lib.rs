@@ -3,12 +3,14 @@
 //! * [`timeline`]: who did what when, as plain text
 //! * [`transcript`]: the same as a golden holds it, and two of them compared
 //! * [`events`]: the event log, JSON Lines
+//! * [`findings`]: what there is to find at the end, and the Windows event logs
 //! * [`heat`]: the map of a disk that was resynchronized, HTML
 //! * [`junit`]: results for services that show tests
 //! * [`chrome`]: a trace for Perfetto
 
 pub mod chrome;
 pub mod events;
+pub mod findings;
 pub mod heat;
 pub mod junit;
 pub mod names;

@@ -7,6 +7,7 @@ use std::fmt::Write;
 
 use hvrsim_replica::exchange::Note;
 use hvrsim_sim::Look;
+use hvrsim_sim::incident::table::incident;
 use hvrsim_sim::trace::{HostPower, Record, What};
 use hvrsim_types::id::{HostId, VmId};
 use hvrsim_types::job::JobState;
@@ -158,6 +159,11 @@ fn text(names: &Names, record: &Record) -> Option<String> {
         What::Note(note) => return self::note(note),
         What::WorkerCrash => "! the worker process of the machine crashed".to_owned(),
         What::Trust(trust) => format!("! {}", trust.text()),
+        What::Incident { name, to } => {
+            let fault = incident(name).map_or("", |incident| incident.fault);
+            format!("! {name}{}: {fault}", to_end(names, *to))
+        }
+        What::Mended { name, to } => format!("! {name}{} is over", to_end(names, *to)),
         What::Machine { made: true } => "  machine made".to_owned(),
         What::Machine { made: false } => "  machine deleted".to_owned(),
         What::Power(power) => format!("  machine {power}"),
@@ -211,6 +217,11 @@ fn text(names: &Names, record: &Record) -> Option<String> {
     })
 }
 
+/// The other end, of what is about a link.
+fn to_end(names: &Names, to: Option<HostId>) -> String {
+    to.map_or_else(String::new, |to| format!(" (to {})", names.host(to)))
+}
+
 fn note(note: &Note) -> Option<String> {
     Some(match note {
         Note::Rule { before, after, .. } if before == after => return None,
@@ -230,7 +241,7 @@ fn note(note: &Note) -> Option<String> {
         }
         Note::WillRetry { .. } => return None,
         Note::PointTaken { kind, .. } => format!("  {kind} recovery point kept"),
-        Note::PointDropped { .. } => return None,
+        Note::PointDropped { .. } | Note::SendFailed { .. } | Note::IntervalEnded { .. } => return None,
     })
 }
 

@@ -8,6 +8,7 @@ use hvrsim_types::id::{CopyId, HostId, PointId, SessionId, VmId};
 use hvrsim_types::state::Power;
 use hvrsim_types::time::Span;
 
+use crate::incident::{Ill, Target};
 use crate::link::FlowId;
 use crate::sim::{Sim, new_machine};
 use crate::store::{BlockSet, DiskSpec, DiskStore, Initial, ResyncCounts, ResyncSpec, StoreResult, View};
@@ -44,7 +45,11 @@ impl<D: DiskStore> Sim<D> {
     // Messages.
 
     fn send(&mut self, from: HostId, to: HostId, bytes: u64, message: Message) {
-        match self.world.reachable(from, to) {
+        let (request, bulk) = match &message {
+            Message::Request(_, envelope) => (true, matches!(envelope.body, Request::Delta { .. })),
+            Message::Reply(..) => (false, false),
+        };
+        match self.world.carries(from, to, request, bulk) {
             Some(link) => self.start_flow(link, from, to, bytes, Load::Message(message)),
             None => self.message_lost(&message),
         }
@@ -70,7 +75,7 @@ impl<D: DiskStore> Sim<D> {
         self.watch_flows(link);
     }
 
-    fn watch_flows(&mut self, link: LinkId) {
+    pub(crate) fn watch_flows(&mut self, link: LinkId) {
         let state = &self.world.links[usize::from(link)];
         let version = state.version;
         if let Some(at) = state.next_end() {
@@ -157,7 +162,8 @@ impl<D: DiskStore> Sim<D> {
 
     /// How long a host's disks take for so many bytes.
     fn disk_time(&self, host: HostId, bytes: u64) -> Span {
-        Span::of_transfer(bytes, self.world.host(host).disk_rate.0)
+        let slow = self.world.ills.get(&(Ill::DisksSlow, Target::Host(host)));
+        Span::of_transfer(bytes, slow.map_or(self.world.host(host).disk_rate, |struck| struck.rate).0)
     }
 
     pub(crate) fn disk_work(&mut self, copy: CopyId, bytes: u64, work: DiskWork) {
@@ -171,11 +177,7 @@ impl<D: DiskStore> Sim<D> {
     fn effect(&mut self, copy: CopyId, effect: &Effect) -> Follows {
         match *effect {
             Effect::Power(power) => self.set_power(copy, power)?,
-            Effect::Checkpoints { add } => {
-                if let Some(machine) = self.world.machine_mut(copy) {
-                    machine.checkpoints = if add { machine.checkpoints + 1 } else { 0 };
-                }
-            }
+            Effect::Checkpoints { add } => self.checkpoint(copy, add)?,
             Effect::CreateCopy { like } => self.create_copy(copy, like)?,
             Effect::LogStart => self.store.log_start(copy)?,
             Effect::LogStop => {
@@ -242,7 +244,7 @@ impl<D: DiskStore> Sim<D> {
         Ok(None)
     }
 
-    fn with(&mut self, copy: CopyId, change: impl FnOnce(&mut crate::world::Machine)) {
+    pub(crate) fn with(&mut self, copy: CopyId, change: impl FnOnce(&mut crate::world::Machine)) {
         if let Some(machine) = self.world.machine_mut(copy) {
             change(machine);
         }
@@ -273,7 +275,7 @@ impl<D: DiskStore> Sim<D> {
         }
     }
 
-    fn create_copy(&mut self, copy: CopyId, like: HostId) -> StoreResult<()> {
+    pub(crate) fn create_copy(&mut self, copy: CopyId, like: HostId) -> StoreResult<()> {
         let sizes = self.store.sizes(CopyId { host: like, vm: copy.vm });
         let formats = self.world.vm(copy.vm).disks.iter().map(|d| d.format);
         let blank = |(size, format)| DiskSpec { size, format, initial: Initial::Blank };
@@ -305,7 +307,7 @@ impl<D: DiskStore> Sim<D> {
         Ok(())
     }
 
-    fn rollback(&mut self, copy: CopyId, point: PointId) -> StoreResult<()> {
+    pub(crate) fn rollback(&mut self, copy: CopyId, point: PointId) -> StoreResult<()> {
         self.break_sessions(|s| s.spec.target == copy.host && s.leader.vm == copy.vm)?;
         self.store.point_rollback(copy, point)?;
         if let Some(content) = self.world.points.get(&point).map(|p| p.content) {
@@ -364,6 +366,10 @@ impl<D: DiskStore> Sim<D> {
         let wanted = matches!(phase, Some(Phase::Recovering { point: wanted, .. }) if *wanted == point);
         if !wanted || self.store.has_failover(copy) {
             return Ok(());
+        }
+        let damaged = self.world.ills.get(&(Ill::PointsDamaged, Target::Copy(copy)));
+        if damaged.is_some_and(|struck| point.is_some_and(|point| struck.points.contains(&point))) {
+            return self.input(copy, Input::FailoverFailed);
         }
         let view = point.map_or(View::Live, View::Point);
         self.store.failover_create(copy, view)?;
@@ -470,7 +476,8 @@ impl<D: DiskStore> Sim<D> {
     fn next_message(&mut self, id: SessionId) -> Follows {
         let Some(session) = self.world.sessions.get(&id).cloned() else { return Ok(None) };
         let SessionSpec { source, target, .. } = session.spec;
-        if self.world.reachable(source, target).is_none() {
+        let leader = session.leader.host;
+        if !self.world.carries_session(leader, if leader == source { target } else { source }) {
             self.break_session(id)?;
             return Ok(None);
         }
@@ -588,7 +595,7 @@ impl<D: DiskStore> Sim<D> {
     }
 
     /// Sessions that lose what they read, or write, stand still until their leader asks again.
-    fn break_sessions(&mut self, loses: impl Fn(&Session) -> bool) -> StoreResult<()> {
+    pub(crate) fn break_sessions(&mut self, loses: impl Fn(&Session) -> bool) -> StoreResult<()> {
         let ids: Vec<SessionId> =
             self.world.sessions.iter().filter(|(_, s)| loses(s)).map(|(id, _)| *id).collect();
         ids.into_iter().try_for_each(|id| self.break_session(id))

@@ -6,13 +6,17 @@
 //! * [`store`]: disks, as numbers of writes or as real images
 //! * [`ledger`]: which content every copy has, and what is lost
 //! * [`link`], [`guest`]: links and guests
+//! * [`incident`]: what breaks
 //! * [`trace`]: records and the digest
 //! * [`pending`]: what is under way, and letting any of it come first
 //! * [`look`]: what clients see; [`watch`]: what records tell of protection
+//! * [`findings`]: what is legal and wrong
+//! * [`windows_log`]: the entries of the Windows event log
 
 mod effect;
+pub mod findings;
 pub mod guest;
-mod incident;
+pub mod incident;
 pub mod ledger;
 pub mod link;
 pub mod look;
@@ -23,6 +27,7 @@ pub mod store;
 mod test;
 pub mod trace;
 pub mod watch;
+pub mod windows_log;
 pub mod world;
 
 pub use look::Look;

@@ -92,6 +92,15 @@ impl Link {
         self.version += 1;
     }
 
+    /// Changes the rate from now on; gives back the one before.
+    pub fn set_rate(&mut self, now: Instant, rate: Rate) -> Rate {
+        for pipe in &mut self.pipes {
+            pipe.catch_up(now, self.rate);
+        }
+        self.version += 1;
+        std::mem::replace(&mut self.rate, Rate(rate.0.max(1)))
+    }
+
     /// When the next flow is through, if nothing changes before.
     #[must_use]
     pub fn next_end(&self) -> Option<Instant> {
@@ -159,6 +168,15 @@ mod tests {
         let now = Instant(0) + Span::seconds(1);
         assert_eq!(link.abort(now, |flow| flow == FlowId(2)), 3500);
         assert_eq!(link.next_end(), Some(now + Span(500_000_000)));
+    }
+
+    #[test]
+    fn a_slower_link_carries_the_rest_more_slowly() {
+        let mut link = link();
+        link.start(Instant(0), HostId(0), FlowId(1), 2000);
+        let now = Instant(0) + Span::seconds(1);
+        assert_eq!(link.set_rate(now, Rate(100)), Rate(1000));
+        assert_eq!(link.next_end(), Some(now + Span::seconds(10)));
     }
 
     #[test]

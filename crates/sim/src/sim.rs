@@ -4,7 +4,7 @@ use hvrsim_replica::Service;
 use hvrsim_replica::exchange::{Input, Outcome, Output};
 use hvrsim_replica::operation::Operation;
 use hvrsim_replica::profile::Profile;
-use hvrsim_replica::rule::Facts;
+use hvrsim_replica::rule::{Facts, Storage};
 use hvrsim_replica::service::Moment;
 use hvrsim_types::id::{CopyId, HostId, VmId, guid};
 use hvrsim_types::size::{Bytes, CELL, Rate};
@@ -12,6 +12,7 @@ use hvrsim_types::state::Power;
 use hvrsim_types::time::{Calendar, Instant, Span};
 
 use crate::guest::{Burst, GuestProfile, places, writes};
+use crate::incident::{Ill, Target};
 use crate::ledger::{Entry, Written};
 use crate::link::Link;
 use crate::store::{DiskSpec, DiskStore, StoreResult, Write};
@@ -147,9 +148,10 @@ impl<D: DiskStore> Sim<D> {
         if matches!(input, Input::Call(Operation::ManagerFailover { .. })) {
             facts.primary_runs = self.primary_runs(copy);
         }
+        let own = self.world.own_calendar(copy.host);
         let World { hosts, calendar, profile, now, .. } = &mut self.world;
         let host = &mut hosts[usize::from(copy.host.0)];
-        let moment = Moment { now: *now, calendar, profile };
+        let moment = Moment { now: *now, calendar: own.as_ref().unwrap_or(calendar), profile };
         let mut out = Vec::new();
         let outcome = host.service.apply(&moment, copy.vm, &facts, input, &mut out);
         stack.extend(out.into_iter().rev().map(|output| (copy.host, output)));
@@ -177,6 +179,8 @@ impl<D: DiskStore> Sim<D> {
                 test_vm: false,
                 primary_runs: false,
                 disk_missing: false,
+                storage: Storage::Sound,
+                directory_down: self.world.directory_down(),
                 sizes: Vec::new(),
                 pending_bytes: 0,
                 session_wrote: false,
@@ -193,7 +197,9 @@ impl<D: DiskStore> Sim<D> {
             checkpoints: machine.checkpoints,
             test_vm: !copy.vm.is_test() && self.store.has_test(copy),
             primary_runs: false,
-            disk_missing: false,
+            disk_missing: self.world.has(Ill::DiskMissing, Target::Copy(copy)),
+            storage: self.world.storage(copy.host),
+            directory_down: self.world.directory_down(),
             sizes: self.store.sizes(copy).into_iter().map(|size| size.0).collect(),
             pending_bytes: self.store.log_pending(copy),
             session_wrote,
@@ -293,6 +299,9 @@ impl<D: DiskStore> Sim<D> {
             Event::SessionRead { session, version } => self.session_read(session, version),
             Event::SessionArrived { session, version } => self.session_arrived(session, version),
             Event::SessionBroken { session, version } => self.session_broken(session, version),
+            Event::HostBack { host, boot } => self.host_back_by_itself(host, boot),
+            Event::Flap { link, number } => self.flap(link, number),
+            Event::Mended { ill, target, number } => self.mended_by_itself(ill, target, number),
             Event::LinkBack { link, cuts } => {
                 if self.world.links[usize::from(link)].cuts == cuts {
                     self.link_back(link);
@@ -330,7 +339,7 @@ impl<D: DiskStore> Sim<D> {
         Ok(())
     }
 
-    fn enter(&mut self, copy: CopyId, entry: Entry) {
+    pub(crate) fn enter(&mut self, copy: CopyId, entry: Entry) {
         let World { ledger, hosts, .. } = &mut self.world;
         let Some(machine) = hosts[usize::from(copy.host.0)].machines.get_mut(&copy.vm) else { return };
         let same = machine.content.live == machine.content.base;
@@ -393,6 +402,7 @@ pub(crate) fn new_machine(content: crate::ledger::Position) -> Machine {
         content: Content::of(content),
         unsent: None,
         mixed: false,
+        checkpoint: None,
     }
 }
 

@@ -111,6 +111,20 @@ pub enum What {
         /// It was made.
         made: bool,
     },
+    /// Something of the catalogue of incidents happened here.
+    Incident {
+        /// Its name.
+        name: String,
+        /// The other end, if it is about a link.
+        to: Option<HostId>,
+    },
+    /// An incident is over.
+    Mended {
+        /// Its name.
+        name: String,
+        /// The other end, if it is about a link.
+        to: Option<HostId>,
+    },
 }
 
 /// Power of a host.

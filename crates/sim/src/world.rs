@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use hvrsim_replica::Service;
 use hvrsim_replica::exchange::{Envelope, Log, Reply, Request, SessionSpec, TimerKind};
 use hvrsim_replica::profile::Profile;
+use hvrsim_replica::rule::Storage;
 use hvrsim_types::id::{CopyId, ExchangeId, HostId, JobId, PointId, SessionId, VmId};
 use hvrsim_types::size::{Bytes, Rate};
 use hvrsim_types::state::Power;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::guest::{GuestProfile, GuestState};
+use crate::incident::{Ill, Struck, Target};
 use crate::ledger::{Ledger, Position};
 use crate::link::{FlowId, Link};
 use crate::store::{BlockSet, DiskSpec, ResyncCounts, WriteNo};
@@ -55,6 +57,8 @@ pub struct Machine {
     pub unsent: Option<BlockSet>,
     /// Its base is being changed by a session, block by block.
     pub mixed: bool,
+    /// What the newest user's checkpoint holds: the point of the store that keeps it, and its content.
+    pub checkpoint: Option<(PointId, Position)>,
 }
 
 /// Contents of what belongs to a copy.
@@ -159,6 +163,22 @@ pub enum Event {
         /// Which cut.
         cuts: u32,
     },
+    /// A host, or its service, starts again by itself.
+    HostBack {
+        host: HostId,
+        boot: u32,
+    },
+    /// A flapping link goes down for a while.
+    Flap {
+        link: LinkId,
+        number: u64,
+    },
+    /// What was struck for a time is over; the number tells it from a later strike.
+    Mended {
+        ill: Ill,
+        target: Target,
+        number: u64,
+    },
 }
 
 /// An index in the list of links.
@@ -258,6 +278,8 @@ pub struct World {
     pub points: BTreeMap<PointId, PointInfo>,
     /// Findings so far.
     pub findings: Vec<(Instant, HostId, VmId, Finding)>,
+    /// What is broken at present.
+    pub ills: BTreeMap<(Ill, Target), Struck>,
     /// Counts of sessions, the present ones without what the store still counts.
     pub session_counts: BTreeMap<SessionId, ResyncCounts>,
     pub(crate) sessions: BTreeMap<SessionId, Session>,
@@ -285,6 +307,7 @@ impl World {
             ledger: Ledger::default(),
             points: BTreeMap::new(),
             findings: Vec::new(),
+            ills: BTreeMap::new(),
             session_counts: BTreeMap::new(),
             sessions: BTreeMap::new(),
             queue: BTreeMap::new(),
@@ -346,6 +369,60 @@ impl World {
         let link = self.link_between(from, to)?;
         let open = !self.links[usize::from(link)].cut && self.host(from).up && self.host(to).up;
         open.then_some(link)
+    }
+
+    /// Whether this is broken there.
+    #[must_use]
+    pub fn has(&self, ill: Ill, target: Target) -> bool {
+        self.ills.contains_key(&(ill, target))
+    }
+
+    /// Whether a message gets from one host to another: a request, which opens a connection, or an answer on it. `bulk`
+    /// is what replication carries.
+    pub(crate) fn carries(&self, from: HostId, to: HostId, request: bool, bulk: bool) -> Option<LinkId> {
+        let link = self.reachable(from, to)?;
+        if self.ills.is_empty() {
+            return Some(link);
+        }
+        let ends = self.links[usize::from(link)].ends;
+        let refused = request
+            && [Ill::PortBlocked, Ill::NameUnresolved].iter().any(|ill| self.has(*ill, Target::Host(to)));
+        let cut = bulk && self.has(Ill::ProxyCuts, Target::Link(ends));
+        let one_way = from == ends.1 && self.has(Ill::HalfOpen, Target::Link(ends));
+        (!refused && !cut && !one_way).then_some(link)
+    }
+
+    /// Whether a session of the resynchronization engine can run between a leader's host and the other one.
+    pub(crate) fn carries_session(&self, leader: HostId, other: HostId) -> bool {
+        self.carries(leader, other, true, true).is_some()
+            && self.carries(other, leader, false, false).is_some()
+    }
+
+    /// What a host's volume takes.
+    pub(crate) fn storage(&self, host: HostId) -> Storage {
+        if self.has(Ill::StoreFull, Target::Host(host)) {
+            Storage::Full
+        } else if self.has(Ill::FilesLocked, Target::Host(host)) {
+            Storage::Locked
+        } else {
+            Storage::Sound
+        }
+    }
+
+    /// The calendar by the clock of a host whose clock was changed.
+    pub(crate) fn own_calendar(&self, host: HostId) -> Option<Calendar> {
+        let struck = self.ills.get(&(Ill::ClockAhead, Target::Host(host)))?;
+        Some(self.calendar.ahead(struck.span))
+    }
+
+    /// Whether the machine that is the only domain controller runs nowhere.
+    pub(crate) fn directory_down(&self) -> bool {
+        self.ills.keys().any(|(ill, target)| match (ill, target) {
+            (Ill::DirectoryWithin, Target::Copy(dc)) => !self.copies().any(|copy| {
+                copy.vm == dc.vm && self.machine(copy).is_some_and(|m| m.power == Power::Running)
+            }),
+            _ => false,
+        })
     }
 
     pub(crate) fn at(&mut self, when: Instant, event: Event) -> (Instant, u64) {

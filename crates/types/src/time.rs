@@ -221,6 +221,13 @@ impl Calendar {
         self.start_unix_s.saturating_add(i64::try_from(at.0 / NANOS_PER_SECOND).unwrap_or(i64::MAX))
     }
 
+    /// The calendar of a clock that is ahead by so much, in whole seconds.
+    #[must_use]
+    pub fn ahead(&self, by: Span) -> Self {
+        let by = i64::try_from(by.as_seconds()).unwrap_or(i64::MAX);
+        Self { start_unix_s: self.start_unix_s.saturating_add(by), zone: self.zone.clone() }
+    }
+
     /// The local date and time, `2026-01-05 09:00:00`.
     #[must_use]
     pub fn show(&self, at: Instant) -> String {

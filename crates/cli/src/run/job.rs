@@ -47,6 +47,8 @@ pub(crate) struct Job {
     pub(crate) events: Option<PathBuf>,
     pub(crate) trace: Option<PathBuf>,
     pub(crate) golden: Option<Golden>,
+    /// The Windows event logs are printed at the end.
+    pub(crate) windows_events: bool,
 }
 
 /// What a run has to tell.
@@ -107,7 +109,8 @@ impl Job {
         let (ended, folder) = self.drive(&mut watcher, &mut |look, losses| {
             ending = at_the_end(look, losses);
         })?;
-        watcher.end(&ended, &ending, self.trace.as_deref())?;
+        let found = self.found(&ended);
+        watcher.end(&ended, &format!("{ending}{found}"), self.trace.as_deref())?;
         let mut stderr = input::shown(&ended.failures);
         let mut green = ended.failures.is_empty();
         if !green && (self.show_seed || !self.scenario.cell.is_empty()) {
@@ -131,6 +134,16 @@ impl Job {
             self.leave(&folder, exit, &mut stdout);
         }
         Ok((exit, stdout, stderr))
+    }
+
+    /// What there is to find, and what the Windows event logs hold if that is wanted.
+    fn found(&self, ended: &Ended) -> String {
+        let names = names_of(&self.scenario);
+        let mut text = hvrsim_report::findings::text(&names, &ended.findings);
+        if self.windows_events {
+            text.push_str(&hvrsim_report::findings::windows_events(&names, &ended.windows));
+        }
+        text
     }
 
     /// Runs on the store that it needs; gives back the run folder if there is one.

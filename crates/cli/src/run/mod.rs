@@ -67,6 +67,9 @@ pub(crate) struct Arguments {
     /// Keep the run folder with all images. Implies `--store images`
     #[arg(long)]
     keep: bool,
+    /// Print the entries of the hosts' Windows event logs at the end of the timeline
+    #[arg(long)]
+    windows_events: bool,
     /// No timeline; of several runs, only those that are not green
     #[arg(short, long)]
     quiet: bool,

@@ -150,6 +150,7 @@ fn job(arguments: &Arguments, scenario: &Scenario, file: &Path, seed: Option<u64
         events: None,
         trace: None,
         golden,
+        windows_events: arguments.windows_events,
     }
 }
 

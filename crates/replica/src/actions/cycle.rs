@@ -7,16 +7,18 @@ use hvrsim_types::state::{Mode, ReplicationState, ReplicationType};
 use hvrsim_types::time::{Instant, Span};
 
 use crate::copy::{BACK_OFF_MIN, Pause, Phase, Point, Sending, Statistics};
-use crate::exchange::{Effect, Envelope, Log, Note, Outcome, Reply, Request, TimerKind, Why};
+use crate::exchange::{Cause, Effect, Envelope, Log, Note, Outcome, Reply, Request, TimerKind, Why};
 use crate::job::Stage;
 use crate::operation::Settings;
-use crate::rule::Rule;
+use crate::rule::{Rule, Storage};
 use crate::service::Work;
 
 /// `MonitoringStartTime`: 09:00 local.
 const MONITORING_START: Span = Span::minutes(9 * 60);
 /// `MonitoringInterval`: 12 hours.
 const MONITORING_INTERVAL: Span = Span::minutes(12 * 60);
+
+const NO_FILE: &str = "0x80070002: a disk file, or the parent of one, is not there";
 
 const REFUSES: &str = "the replica refuses: it has failed over, is paused, or has no relationship any more";
 
@@ -55,6 +57,10 @@ impl Work<'_> {
         if self.copy.phase != Phase::Replicating {
             return;
         }
+        if self.facts.disk_missing {
+            self.fatal("ST-20", Cause::NoFile, NO_FILE);
+            return;
+        }
         if self.copy.sending.is_some() || self.copy.switching.is_some() {
             self.missed();
             self.copy.due = true;
@@ -70,6 +76,8 @@ impl Work<'_> {
         let evening =
             self.moment.calendar.next(since + Span(1), Span(MONITORING_START.0 + MONITORING_INTERVAL.0));
         if self.moment.now >= morning.min(evening) {
+            let Statistics { successes, missed, errors, size_bytes, .. } = self.copy.statistics;
+            self.note(Note::IntervalEnded { successes, missed, errors, size_bytes });
             self.copy.statistics = Statistics { since: self.moment.now, ..Statistics::default() };
         }
     }
@@ -203,6 +211,8 @@ impl Work<'_> {
         let reply = match self.no_relationship() {
             Some(reply) => reply,
             None if !receiving || envelope.epoch != self.copy.epoch => self.stale(),
+            None if !self.accepts => Reply::Refused(Why::NotReplicaServer),
+            None if self.facts.storage == Storage::Full => Reply::NoRoom,
             None if log.seq.0 <= self.copy.seq.0 => Reply::Stored(log.seq),
             None if log.seq.0 > self.copy.seq.0 + 1 => Reply::OutOfOrder,
             None => {
@@ -226,7 +236,7 @@ impl Work<'_> {
     }
 
     pub(crate) fn apply_next(&mut self) {
-        if self.copy.merging {
+        if self.copy.merging || self.facts.storage != Storage::Sound {
             return;
         }
         if let Some(log) = self.copy.received.front().copied() {
@@ -289,7 +299,8 @@ impl Work<'_> {
         }
         match envelope.body {
             Reply::Stored(seq) if seq == sending.log.seq => self.delivered(sending),
-            Reply::Busy => self.delta_failed(),
+            Reply::Busy => self.delta_failed(Cause::Busy),
+            Reply::NoRoom => self.delta_failed(Cause::NoRoom),
             Reply::OutOfOrder => {
                 self.copy.sending = None;
                 self.fail_job(ReturnCode::FAILED, "the replica's log is out of order");
@@ -301,8 +312,14 @@ impl Work<'_> {
                 self.go("FB-H", Phase::Suspended(Pause::Held));
                 self.arm_watch();
             }
-            Reply::Refused(why @ Why::Untrusted(_)) => self.fatal("ST-34", why.text()),
-            _ => self.fatal("ST-20", REFUSES),
+            Reply::Refused(why @ Why::Untrusted(trust)) => {
+                self.fatal("ST-34", Cause::Untrusted(trust), why.text());
+            }
+            Reply::Refused(why @ Why::NotReplicaServer) => {
+                self.fatal("ST-20", Cause::NotReplicaServer, why.text());
+            }
+            Reply::Refused(why) => self.fatal("ST-20", Cause::Refused, why.text()),
+            _ => self.fatal("ST-20", Cause::Refused, REFUSES),
         }
     }
 
@@ -343,11 +360,12 @@ impl Work<'_> {
             self.swap_broken();
             return;
         }
-        self.delta_failed();
+        self.delta_failed(Cause::Unreachable);
     }
 
     /// A recoverable failure: the log waits for the next attempt.
-    fn delta_failed(&mut self) {
+    fn delta_failed(&mut self, cause: Cause) {
+        self.note(Note::SendFailed { cause, fatal: false });
         if let Some(sending) = &mut self.copy.sending {
             sending.exchange = None;
             sending.log.kind = ReplicationType::Regular;
@@ -377,7 +395,8 @@ impl Work<'_> {
         self.set_timer(TimerKind::Retry, at);
     }
 
-    fn fatal(&mut self, rule: &'static str, text: &str) {
+    fn fatal(&mut self, rule: &'static str, cause: Cause, text: &str) {
+        self.note(Note::SendFailed { cause, fatal: true });
         self.stop_sending();
         self.copy.statistics.errors = self.copy.statistics.errors.saturating_add(1);
         self.fail_job(ReturnCode::FAILED, text);

@@ -123,7 +123,7 @@ impl Work<'_> {
         // After a failback of its own the log begins at the point, not where both sides parted.
         let parted = self.received_failback().is_none();
         let whole = parted && !matches!(state, S::Critical | S::WaitingForStartResynchronize);
-        Reply::Granted { point: served.point, tracked: whole && self.copy.tracked }
+        Reply::Granted { point: served.point, tracked: whole && self.copy.tracked && !self.copy.set_back }
     }
 
     fn serve(&mut self, envelope: &Envelope<Request>, session: SessionId, point: Option<PointId>) -> Served {
@@ -185,6 +185,7 @@ impl Work<'_> {
         if let Some(stage) = stage {
             self.effect(Effect::TakePoint(stage));
         }
+        let set_back = self.copy.set_back;
         let Some(run) = self.run_of_failback() else { return };
         run.step = FailbackStep::Moving { point, last: false };
         run.stage = stage;
@@ -192,7 +193,7 @@ impl Work<'_> {
             received.tracked = false;
         }
         // What was written here after the last failback, or into an inconsistent disk, is not tracked.
-        let known = tracked && !matches!(*run.before, Phase::FailbackDone(_) | Phase::Error);
+        let known = tracked && !set_back && !matches!(*run.before, Phase::FailbackDone(_) | Phase::Error);
         let session = run.session;
         let spec = SessionSpec {
             source: envelope.from,
@@ -280,6 +281,7 @@ impl Work<'_> {
         }
         self.drop_points();
         self.copy.inconsistent = false;
+        self.copy.set_back = false;
         self.copy.initial_complete = true;
         self.copy.attempts = 0;
         self.copy.failed_over_type = kind;

@@ -9,7 +9,7 @@ use crate::copy::{FailoverRule, Phase};
 use crate::exchange::{Effect, Outcome, TimerKind};
 use crate::job::Stage;
 use crate::operation::PointChoice;
-use crate::rule::Rule;
+use crate::rule::{Rule, Storage};
 use crate::service::Work;
 
 impl Work<'_> {
@@ -32,10 +32,21 @@ impl Work<'_> {
             _ => None,
         };
         self.go(rule.id, Phase::Recovering { point, kind, rule: by, start });
-        if self.copy.received.is_empty() {
+        if self.facts.storage != Storage::Sound {
+            self.failover_failed("the files of the replica cannot be written");
+        } else if self.copy.received.is_empty() {
             self.make_failover_disk();
         }
         self.started(rule, job)
+    }
+
+    pub(crate) fn failover_failed(&mut self, text: &str) {
+        if !matches!(self.copy.phase, Phase::Recovering { .. }) {
+            return;
+        }
+        self.copy.failed_over_type = ReplicationType::None;
+        self.go("UF-117", Phase::Replicating);
+        self.fail_job(ReturnCode::FAILED, text);
     }
 
     /// All stored logs are applied, nothing is being merged: what waits for that goes on.

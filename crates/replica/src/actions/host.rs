@@ -1,13 +1,13 @@
 //! The host goes down and comes back.
 
 use hvrsim_types::code::ReturnCode;
-use hvrsim_types::id::JobId;
+use hvrsim_types::id::{JobId, LogSeq, PointId};
 use hvrsim_types::job::JobState;
 use hvrsim_types::state::{Mode, Power, ReplicationType};
 use hvrsim_types::time::Span;
 
 use crate::copy::{Phase, RunStep};
-use crate::exchange::{Effect, TimerKind};
+use crate::exchange::{Cause, Effect, Note, TimerKind};
 use crate::profile::Generation;
 use crate::service::Work;
 
@@ -27,6 +27,27 @@ impl Work<'_> {
             self.shut_down();
         }
         self.forget_exchanges();
+    }
+
+    /// The service stops and its machines go on: the logs stay open, so nothing is lost but what was under way.
+    pub(crate) fn service_down(&mut self) {
+        if self.copy.mode == Mode::Primary && self.copy.phase == Phase::Replicating {
+            self.abort_job();
+        } else {
+            self.host_down(false);
+        }
+        self.forget_exchanges();
+    }
+
+    /// The disks were set back to a listed point: logs and points after it are gone (RS-41 at the primary's next send).
+    pub(crate) fn restored(&mut self, to: PointId) {
+        self.copy.set_back = true;
+        self.copy.received.clear();
+        self.copy.seq = LogSeq(0);
+        while self.copy.points.last().is_some_and(|point| point.id != to) {
+            self.copy.points.pop();
+        }
+        self.copy.points.pop();
     }
 
     fn abort_job(&mut self) {
@@ -175,6 +196,7 @@ impl Work<'_> {
             {
                 self.abort_job();
                 self.stop_sending();
+                self.note(Note::SendFailed { cause: Cause::Cancelled, fatal: true });
                 self.go("ST-28", Phase::Error);
             }
             (Mode::Primary, Phase::Replicating) => {

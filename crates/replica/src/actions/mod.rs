@@ -207,8 +207,9 @@ impl Work<'_> {
     }
 
     pub(crate) fn request(&mut self, envelope: &Envelope<Request>) {
-        if self.trust != Trust::Intact {
-            self.answer(envelope, Reply::Refused(Why::Untrusted(self.trust)));
+        let trust = if self.facts.directory_down { Trust::Directory } else { self.trust };
+        if trust != Trust::Intact {
+            self.answer(envelope, Reply::Refused(Why::Untrusted(trust)));
             return;
         }
         match &envelope.body {

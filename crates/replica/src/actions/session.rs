@@ -480,6 +480,7 @@ impl Work<'_> {
     fn received_all(&mut self, as_of: Instant) {
         self.copy.initial_complete = true;
         self.copy.inconsistent = false;
+        self.copy.set_back = false;
         self.copy.seq = LogSeq(0);
         self.copy.last_replication = Some(self.moment.now);
         self.copy.last_apply = Some(self.moment.now);

@@ -145,6 +145,8 @@ fn call(faults: &[Fault]) -> Outcome {
         test_vm: has(Fault::TestVm),
         primary_runs: false,
         disk_missing: has(Fault::DiskMissing),
+        storage: hvrsim_replica::rule::Storage::Sound,
+        directory_down: false,
         sizes: vec![1 << 30],
         pending_bytes: 0,
         session_wrote: false,

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use hvrsim_sim::findings::table::Kind;
+use hvrsim_sim::windows_log;
 use hvrsim_types::code::ReturnCode;
 use hvrsim_types::id::{CopyId, HostId, VmId};
 use hvrsim_types::job::JobState;
@@ -36,7 +38,7 @@ pub enum Expectation {
     /// `finding`: the simulator has noticed this; `not`: it has not.
     Finding {
         /// What.
-        finding: At<Finding>,
+        finding: At<&'static Kind>,
         /// It must have been noticed.
         noticed: bool,
         /// Of which machine.
@@ -44,6 +46,21 @@ pub enum Expectation {
     },
     /// How well a machine is protected.
     Protection(ProtectionExpectation),
+    /// What stands in the Windows event logs.
+    Event(EventExpectation),
+}
+
+/// What must stand in the Windows event logs, up to now. What is `None` may be anything.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EventExpectation {
+    /// `event`: the id.
+    pub event: At<&'static windows_log::table::Kind>,
+    /// In this host's log.
+    pub host: Option<At<HostId>>,
+    /// About this machine.
+    pub vm: Option<At<VmId>>,
+    /// `count`: how many; at least one if not given.
+    pub count: Option<At<Comparison<u64>>>,
 }
 
 /// How well a machine must be protected. What is `None` may be anything; at least one is given.
@@ -150,27 +167,4 @@ pub enum Lost {
         /// `time` from the first lost write to the last.
         time: Option<At<Comparison<Span>>>,
     },
-}
-
-/// Something that the simulator notices and nobody asked for.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Finding {
-    /// `split-brain`: both copies have run and written.
-    SplitBrain,
-    /// `started-from-inconsistent-disks`: a machine was started on disks that a broken resynchronization left.
-    StartedFromInconsistentDisks,
-}
-
-impl Finding {
-    /// Every finding.
-    pub const ALL: &'static [Self] = &[Self::SplitBrain, Self::StartedFromInconsistentDisks];
-
-    /// The word in a scenario.
-    #[must_use]
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::SplitBrain => "split-brain",
-            Self::StartedFromInconsistentDisks => "started-from-inconsistent-disks",
-        }
-    }
 }

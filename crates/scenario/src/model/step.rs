@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use hvrsim_cmdlets::{CommandLine, Token};
 use hvrsim_replica::service::Trust;
+use hvrsim_sim::incident::table::Incident;
+use hvrsim_sim::incident::{Strike, Target};
 use hvrsim_types::code::ReturnCode;
 use hvrsim_types::id::{CopyId, HostId, JobId, VmId};
 use hvrsim_types::size::Bytes;
@@ -282,6 +284,8 @@ pub enum Fault {
         /// The copy.
         copy: At<CopyId>,
     },
+    /// `incident` with `at`: one of the catalogue.
+    Incident(At<Strike>),
 }
 
 /// What happens to a host's power.
@@ -300,6 +304,13 @@ pub enum HostPower {
 pub enum Repair {
     /// The link carries again; the two hosts, as in the topology.
     Link(At<(HostId, HostId)>),
+    /// An incident of the catalogue is over.
+    Incident {
+        /// What.
+        incident: &'static Incident,
+        /// Where.
+        at: Target,
+    },
 }
 
 /// `mark`: remembers a recovery point.

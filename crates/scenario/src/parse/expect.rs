@@ -1,12 +1,14 @@
 //! Expectations, and the conditions of `until`.
 
+use hvrsim_sim::findings::table::{KINDS, Kind as FindingKind};
+use hvrsim_sim::windows_log;
 use hvrsim_types::job::JobState;
 use hvrsim_types::time::Span;
 
 use super::Reader;
 use super::fields::{Fields, listed, suggestion};
 use crate::model::expect::{
-    CopyExpectation, Expectation, Finding, JobExpectation, Lost, LostExpectation, Never, NeverWhat,
+    CopyExpectation, EventExpectation, Expectation, JobExpectation, Lost, LostExpectation, Never, NeverWhat,
     ProtectionExpectation,
 };
 use crate::model::value::{Comparison, Relation};
@@ -40,6 +42,8 @@ impl Reader<'_> {
         let expectation = if has("job") {
             let fields = self.fields(node, "an expectation of a job", &with(&["job"], OF_JOB))?;
             Expectation::Job(self.job_expectation(&fields, Relation::Equal)?)
+        } else if has("event") {
+            self.event(node)?
         } else if has("lost") {
             self.lost(node)?
         } else if has("disks") {
@@ -57,7 +61,7 @@ impl Reader<'_> {
             let fields = self.fields(node, "an expectation of a copy", &with(&["vm", "host"], OF_COPY))?;
             Expectation::Copy(self.copy_expectation(&fields)?)
         } else {
-            let kinds = ["vm", "job", "lost", "disks", "disk", "finding", "not", "protected", "rpo"];
+            let kinds = ["vm", "job", "lost", "disks", "disk", "finding", "not", "protected", "rpo", "event"];
             let help = match entries.first() {
                 Some((key, _)) => suggestion(&key.text, &kinds, "it has one of"),
                 None => format!("it has one of {}", listed(kinds)),
@@ -82,6 +86,23 @@ impl Reader<'_> {
             })
         });
         Some(CopyExpectation { vm: vm?, host: host?, mode, replication, health, power, points })
+    }
+
+    fn event(&mut self, node: &Node) -> Option<Expectation> {
+        let keys = ["event", "host", "vm", "count"];
+        let fields = self.fields(node, "an expectation of the Windows event log", &keys)?;
+        let ids: Vec<String> = windows_log::table::KINDS.iter().map(|kind| kind.id.to_string()).collect();
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let read = |text: &str| text.parse().ok().and_then(windows_log::table::kind);
+        let event = fields.get("event").and_then(|n| self.named(n, "the id of an event", &ids, read));
+        let host = self.optional(&fields, "host", Self::host);
+        let vm = self.optional(&fields, "vm", Self::vm);
+        let count = self.optional(&fields, "count", |r, n| {
+            r.comparison(n, "a number of events", Relation::Equal, |text| {
+                text.parse().map_err(|_| String::new())
+            })
+        });
+        Some(Expectation::Event(EventExpectation { event: event?, host, vm, count }))
     }
 
     fn protection(&mut self, node: &Node) -> Option<Expectation> {
@@ -231,8 +252,7 @@ impl Reader<'_> {
     fn finding(&mut self, node: &Node) -> Option<Expectation> {
         let fields = self.fields(node, "an expectation of a finding", &["finding", "not", "vm"])?;
         let vm = self.need(&fields, "vm").and_then(|n| self.vm(n));
-        let words: Vec<(&str, Finding)> =
-            Finding::ALL.iter().map(|finding| (finding.label(), *finding)).collect();
+        let words: Vec<(&str, &'static FindingKind)> = KINDS.iter().map(|kind| (kind.name, kind)).collect();
         let (wanted, refused) = (fields.get("finding"), fields.get("not"));
         if let (Some(_), Some(refused)) = (wanted, refused) {
             self.error(refused.place, "either `finding` or `not`", None);

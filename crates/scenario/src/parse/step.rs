@@ -2,6 +2,8 @@
 
 use hvrsim_replica::service::Trust;
 use hvrsim_replica::table;
+use hvrsim_sim::incident::table::{INCIDENTS, Incident, On, incident};
+use hvrsim_sim::incident::{Strike, Target};
 use hvrsim_types::code::ReturnCode;
 use hvrsim_types::id::HostId;
 use hvrsim_types::near::nearest;
@@ -317,7 +319,16 @@ impl Reader<'_> {
     }
 
     fn fault(&mut self, node: &Node) -> Option<Fault> {
-        let fields = self.fields(node, "`fault`", &["link", "cut", "host", "power", "trust", "worker"])?;
+        let known =
+            ["link", "cut", "host", "power", "trust", "worker", "incident", "at", "for", "rate", "by"];
+        let fields = self.fields(node, "`fault`", &known)?;
+        if fields.has("incident") {
+            return self.strike(&fields);
+        }
+        for key in ["at", "for", "rate", "by"].iter().filter_map(|key| fields.key(key)) {
+            let help = Some("such as { incident: replica-volume-full, at: HV2 }".to_owned());
+            self.error(key.place, format!("`{}` goes with `incident`", key.text), help);
+        }
         if let Some(worker) = fields.get("worker") {
             for key in ["link", "cut", "host", "power", "trust"].iter().filter_map(|key| fields.key(key)) {
                 let help = Some("a fault is { worker: HOST/VM }".to_owned());
@@ -328,8 +339,10 @@ impl Reader<'_> {
         let link = fields.get("link");
         let wrong: &[&str] = if link.is_some() { &["host", "power", "trust"] } else { &["cut"] };
         for key in wrong.iter().filter_map(|key| fields.key(key)) {
-            let help =
-                Some("a fault is { link, cut }, { host, power }, { host, trust } or { worker }".to_owned());
+            let help = Some(
+                "a fault is { link, cut }, { host, power }, { host, trust }, { worker } or { incident, at }"
+                    .to_owned(),
+            );
             self.error(key.place, format!("`{}` does not go with this fault", key.text), help);
         }
         if let Some(link) = link {
@@ -343,7 +356,7 @@ impl Reader<'_> {
         if !fields.has("host") {
             self.error(
                 fields.place,
-                "a fault needs `link` and `cut`, `host` and `power`, `host` and `trust`, or `worker`",
+                "a fault needs `link` and `cut`, `host` and `power`, `host` and `trust`, `worker`, or `incident` and `at`",
                 None,
             );
             return None;
@@ -363,8 +376,54 @@ impl Reader<'_> {
         Some(Fault::HostPower { host: host?, power: power?.value })
     }
 
+    /// The incident of the catalogue, and where it happens.
+    fn incident_at(&mut self, fields: &Fields<'_>) -> Option<(&'static Incident, At<Target>)> {
+        let names: Vec<&str> = INCIDENTS.iter().map(|incident| incident.name).collect();
+        let node = fields.get("incident")?;
+        let incident = self.named(node, "the name of an incident", &names, incident)?.value;
+        let at = self.need(fields, "at")?;
+        let target = match incident.on {
+            On::Link => self.link(at).map(|link| At::new(Target::Link(link.value), link.place)),
+            On::Host => self.host(at).map(|host| At::new(Target::Host(host.value), host.place)),
+            On::Copy => self.copy(at).map(|copy| At::new(Target::Copy(copy.value), copy.place)),
+        };
+        Some((incident, target?))
+    }
+
+    fn strike(&mut self, fields: &Fields<'_>) -> Option<Fault> {
+        for key in
+            ["link", "cut", "host", "power", "trust", "worker"].iter().filter_map(|key| fields.key(key))
+        {
+            let help = Some("an incident is { incident: NAME, at: WHERE }".to_owned());
+            self.error(key.place, format!("`{}` does not go with `incident`", key.text), help);
+        }
+        let (incident, at) = self.incident_at(fields)?;
+        let taken =
+            [("for", incident.lasts()), ("rate", incident.takes_rate()), ("by", incident.takes_time())];
+        for key in taken.iter().filter(|(_, takes)| !takes).filter_map(|(key, _)| fields.key(key)) {
+            self.error(key.place, format!("`{}` says nothing of `{}`", key.text, incident.name), None);
+        }
+        let lasts = self.optional(fields, "for", Self::span).map(|at| at.value);
+        let rate = self.optional(fields, "rate", Self::rate).map(|at| at.value);
+        let by = self.optional(fields, "by", Self::span).map(|at| at.value);
+        Some(Fault::Incident(At::new(Strike { incident, target: at.value, lasts, rate, by }, at.place)))
+    }
+
     fn repair(&mut self, node: &Node) -> Option<Repair> {
-        let fields = self.fields(node, "`repair`", &["link"])?;
+        let fields = self.fields(node, "`repair`", &["link", "incident", "at"])?;
+        if fields.has("incident") {
+            if let Some(key) = fields.key("link") {
+                self.error(key.place, "`link` does not go with `incident`", None);
+            }
+            let (incident, at) = self.incident_at(&fields)?;
+            if !incident.lasts() {
+                let place = fields.get("incident").map_or(fields.place, |node| node.place);
+                let message = format!("`{}` is no state that ends, it happens once", incident.name);
+                self.error(place, message, Some(incident.cure.to_owned()));
+                return None;
+            }
+            return Some(Repair::Incident { incident, at: at.value });
+        }
         self.need(&fields, "link").and_then(|n| self.link(n)).map(Repair::Link)
     }
 

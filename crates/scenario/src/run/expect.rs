@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
+use hvrsim_sim::findings::table::Kind;
 use hvrsim_sim::ledger::Loss;
 use hvrsim_sim::store::{DiskStore, View};
 use hvrsim_sim::trace::What;
+use hvrsim_sim::windows_log::Entry;
 use hvrsim_sim::{Look, Sim};
 use hvrsim_types::id::{CopyId, HostId, JobId, VmId};
 use hvrsim_types::size::Bytes;
@@ -14,7 +16,8 @@ use hvrsim_types::time::Span;
 use super::{Done, Run, Trouble};
 use crate::diagnostic::Diagnostic;
 use crate::model::expect::{
-    CopyExpectation, Expectation, Finding, JobExpectation, Lost, LostExpectation, ProtectionExpectation,
+    CopyExpectation, EventExpectation, Expectation, JobExpectation, Lost, LostExpectation,
+    ProtectionExpectation,
 };
 use crate::model::value::{Comparison, Content};
 use crate::source::{At, Place};
@@ -56,6 +59,7 @@ impl<D: DiskStore> Run<'_, D> {
             Expectation::SameContent { disk, same_as } => self.same_content(disk, same_as)?,
             Expectation::Finding { finding, noticed, vm } => self.finding(finding, *noticed, vm.value),
             Expectation::Protection(wanted) => self.protection(wanted),
+            Expectation::Event(wanted) => self.windows_event(wanted),
         })
     }
 
@@ -103,18 +107,32 @@ impl<D: DiskStore> Run<'_, D> {
         Ok(text.map(|text| (place, text)).into_iter().collect())
     }
 
-    fn finding(&self, wanted: &At<Finding>, noticed: bool, vm: VmId) -> Differences {
-        let label = wanted.value.label();
-        let mut all = self.sim.world.findings.iter();
-        let found = all.find(|(_, _, of, finding)| *of == vm && finding.name() == label);
+    fn finding(&self, wanted: &At<&'static Kind>, noticed: bool, vm: VmId) -> Differences {
+        let name = wanted.value.name;
+        let all = self.findings.now(&self.sim, &self.watch);
+        let found = all.iter().find(|found| found.vm == vm && found.kind == wanted.value);
         let text = match found {
-            None if noticed => format!("{label} was not found"),
-            Some((at, host, ..)) if !noticed => {
-                format!("{label} was found on {} at {at}", self.sim.host_name(*host))
-            }
+            None if noticed => format!("{name} was not found"),
+            Some(found) if !noticed => format!("{name} was found on {}", self.sim.host_name(found.host)),
             _ => return Vec::new(),
         };
         vec![(wanted.place, text)]
+    }
+
+    fn windows_event(&self, wanted: &EventExpectation) -> Differences {
+        let here = |entry: &&Entry| {
+            entry.kind == wanted.event.value
+                && wanted.host.as_ref().is_none_or(|host| host.value == entry.host)
+                && wanted.vm.as_ref().is_none_or(|vm| Some(vm.value) == entry.vm)
+        };
+        let found = self.windows.entries().iter().filter(here).count();
+        let found = u64::try_from(found).unwrap_or(u64::MAX);
+        let what = format!("event {}", wanted.event.value.id);
+        match &wanted.count {
+            Some(count) => compare(Some(count), &found, &what).into_iter().collect(),
+            None if found == 0 => vec![(wanted.event.place, format!("{what} was not written"))],
+            None => Vec::new(),
+        }
     }
 
     fn protection(&self, wanted: &ProtectionExpectation) -> Differences {

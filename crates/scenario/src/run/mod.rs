@@ -15,9 +15,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use hvrsim_replica::exchange::Note;
+use hvrsim_sim::findings::{Findings, Found};
 use hvrsim_sim::store::{DiskStore, StoreError};
 use hvrsim_sim::trace::{Record, What};
 use hvrsim_sim::watch::Watch;
+use hvrsim_sim::windows_log::{Entry, WindowsLog};
 use hvrsim_sim::{Look, Sim};
 use hvrsim_types::id::{CopyId, HostId, JobId, PointId};
 use hvrsim_types::state::Power;
@@ -72,6 +74,10 @@ pub struct Ended {
     pub records: u64,
     /// The virtual time at the end.
     pub at: Instant,
+    /// What there is to find at the end.
+    pub findings: Vec<Found>,
+    /// The Windows event logs of all hosts.
+    pub windows: Vec<Entry>,
 }
 
 /// Why a run could not be carried out.
@@ -114,6 +120,10 @@ pub(crate) struct Run<'a, D> {
     pub(crate) marks: BTreeMap<String, PointId>,
     /// What the records so far tell of protection.
     pub(crate) watch: Watch,
+    /// What they tell of dangers and neglect.
+    pub(crate) findings: Findings,
+    /// What they leave in the hosts' Windows event logs.
+    pub(crate) windows: WindowsLog,
     /// `never` is looked at: not before the first step, and not in `cleanup`.
     pub(crate) guarded: bool,
     /// Steps so far.
@@ -146,6 +156,8 @@ pub fn run<D: DiskStore>(
         jobs: BTreeMap::new(),
         marks: BTreeMap::new(),
         watch,
+        findings: Findings::default(),
+        windows: WindowsLog::default(),
         guarded: false,
         number: 0,
         rules: BTreeMap::new(),
@@ -156,8 +168,14 @@ pub fn run<D: DiskStore>(
     run.sim.settle()?;
     run.tell();
     let recorder = &run.sim.recorder;
-    let ended =
-        Ended { failures, digest: recorder.digest(), records: recorder.count(), at: run.sim.world.now };
+    let ended = Ended {
+        failures,
+        digest: recorder.digest(),
+        records: recorder.count(),
+        at: run.sim.world.now,
+        findings: run.findings.now(&run.sim, &run.watch),
+        windows: run.windows.entries().to_vec(),
+    };
     Ok((ended, run.sim))
 }
 
@@ -219,6 +237,8 @@ impl<D: DiskStore> Run<'_, D> {
         let records = self.sim.recorder.take();
         for record in &records {
             self.watch.take(record);
+            self.findings.take(record);
+            self.windows.take(record);
             if let (Some(host), Some(vm), What::Note(Note::Rule { rule, .. })) =
                 (record.host, record.vm, &record.what)
                 && let Some(rules) = self.rules.get_mut(&CopyId { host, vm })

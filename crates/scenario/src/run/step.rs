@@ -35,6 +35,10 @@ impl<D: DiskStore> Run<'_, D> {
                 self.sim.mend_link(ends.value.0, ends.value.1);
                 Ok(())
             }
+            Action::Repair(Repair::Incident { incident, at }) => {
+                self.sim.mend(incident, *at)?;
+                Ok(())
+            }
             Action::Expect(list) => self.expect(list),
             Action::Mark(mark) => self.mark(mark),
             Action::Note(text) => {
@@ -128,6 +132,12 @@ impl<D: DiskStore> Run<'_, D> {
         match fault {
             Fault::LinkCut { link, span } => {
                 self.sim.cut_link(link.value.0, link.value.1, *span)?;
+            }
+            Fault::Incident(strike) => {
+                if let Err(why) = self.sim.strike(&strike.value)? {
+                    let message = format!("`{}` cannot happen here: {why}", strike.value.incident.name);
+                    return Err(self.wrong(strike.place, message, None));
+                }
             }
             Fault::HostTrust { host, trust } => self.sim.set_trust(host.value, *trust),
             Fault::Worker { copy } => {

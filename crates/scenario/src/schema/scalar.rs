@@ -138,9 +138,17 @@ scalar! {
     );
     /// A finding.
     FindingWord = words(
-        &crate::model::expect::Finding::ALL.iter().map(|f| f.label()).collect::<Vec<_>>(),
-        "What the simulator notices by itself.",
+        &hvrsim_sim::findings::table::KINDS.iter().map(|kind| kind.name).collect::<Vec<_>>(),
+        "What the simulator notices by itself; `hvrsim explain NAME` tells what it means.",
     );
+    /// The id of an event.
+    EventId = json_schema!({
+        "description": "The id of an entry in the Windows event log.",
+        "anyOf": [
+            { "enum": hvrsim_sim::windows_log::table::KINDS.iter().map(|kind| kind.id).collect::<Vec<_>>() },
+            { "type": "string", "pattern": PARAMETER },
+        ],
+    });
     /// A return code.
     Code = json_schema!({
         "description": "A return code, such as 32775.",

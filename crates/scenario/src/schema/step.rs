@@ -3,11 +3,14 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use hvrsim_sim::incident::table::{INCIDENTS, Incident};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::json;
 
 use super::scalar::{
-    Code, Content, Copy, Count, CountCompared, Cut, FindingWord, Flag, HostPower, HostTrust, Point, Power,
-    Progress, ReplicationHealth, ReplicationMode, ReplicationState, Size, SizeCompared, Time, TimeAbove,
+    Code, Content, Copy, Count, CountCompared, Cut, EventId, FindingWord, Flag, HostPower, HostTrust, Point,
+    Power, Progress, Rate, ReplicationHealth, ReplicationMode, ReplicationState, Size, SizeCompared, Time,
+    TimeAbove,
 };
 
 /// A step: exactly one of `run`, `invoke`, `manager`, `write`, `advance`, `until`, `fault`, `repair`, `expect`, `mark`,
@@ -149,7 +152,7 @@ impl JsonSchema for JobStateWord {
     }
 }
 
-/// Breaks something: `link` with `cut`, `host` with `power` or `trust`, or `worker`.
+/// Breaks something: `incident` with `at`, `link` with `cut`, `host` with `power` or `trust`, or `worker`.
 #[derive(JsonSchema)]
 #[schemars(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Fault {
@@ -165,14 +168,44 @@ pub struct Fault {
     pub trust: Option<HostTrust>,
     /// The copy whose worker process crashes: it is Off, its change log is not closed.
     pub worker: Option<Copy>,
+    /// An incident of the catalogue; `hvrsim explain NAME` tells what follows.
+    pub incident: Option<IncidentName>,
+    /// Where it happens: a link `HV1-HV2`, a host, or a copy `HV1/web01`, by the incident.
+    pub at: Option<String>,
+    /// How long it lasts. Default: until a `repair`.
+    pub r#for: Option<Time>,
+    /// The rate of a slow link, or of slow disks.
+    pub rate: Option<Rate>,
+    /// The latency of a link, or how far a clock is ahead.
+    pub by: Option<Time>,
 }
 
-/// Ends what a `fault` broke.
+/// An incident by name.
+pub struct IncidentName;
+
+impl JsonSchema for IncidentName {
+    fn schema_name() -> Cow<'static, str> {
+        "Incident".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let one = |incident: &Incident| json!({ "const": incident.name, "description": incident.fault });
+        let mut any: Vec<_> = INCIDENTS.iter().map(one).collect();
+        any.push(json!({ "type": "string", "pattern": "^\\$\\{.+\\}$" }));
+        json_schema!({ "description": "An incident of the catalogue.", "anyOf": any })
+    }
+}
+
+/// Ends what a `fault` broke: `link`, or `incident` with `at`.
 #[derive(JsonSchema)]
 #[schemars(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Repair {
     /// The link carries again.
-    pub link: String,
+    pub link: Option<String>,
+    /// The incident that is over.
+    pub incident: Option<IncidentName>,
+    /// Where.
+    pub at: Option<String>,
 }
 
 /// Remembers a recovery point.
@@ -257,6 +290,10 @@ pub struct Expectation {
     pub protected: Option<Flag>,
     /// The age of what the other side has: what would be lost now. A bare time means at most that.
     pub rpo: Option<TimeAbove>,
+    /// An entry with this id stands in the Windows event log of `host`, or of any host, about `vm` or anything.
+    pub event: Option<EventId>,
+    /// How many such entries there are. Default: at least one.
+    pub count: Option<CountCompared>,
 }
 
 /// `identical`.

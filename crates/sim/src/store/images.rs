@@ -328,6 +328,10 @@ impl DiskStore for Images {
         copy.disks.iter_mut().try_for_each(|disk| disk.take_point(&self.folder, point))
     }
 
+    fn has_point(&self, copy: CopyId, point: PointId) -> bool {
+        self.copy(copy).points.contains(&point)
+    }
+
     fn point_drop(&mut self, copy: CopyId, point: PointId) -> StoreResult<()> {
         let copy = self.copies.get_mut(&copy).expect("the copy exists");
         let at = copy.place_of(point);

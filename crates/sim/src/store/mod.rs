@@ -266,6 +266,8 @@ pub trait DiskStore {
 
     /// Takes a recovery point of the base: from now on what is overwritten is kept.
     fn point_take(&mut self, copy: CopyId, point: PointId) -> StoreResult<()>;
+    /// Whether the point is there.
+    fn has_point(&self, copy: CopyId, point: PointId) -> bool;
     /// Drops a recovery point; the older ones stay readable. Not the point that an open session reads.
     fn point_drop(&mut self, copy: CopyId, point: PointId) -> StoreResult<()>;
     /// Sets the base back to the point; the point and all newer ones are gone. A failover disk keeps its view.

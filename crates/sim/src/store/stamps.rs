@@ -283,6 +283,10 @@ impl DiskStore for Stamps {
         Ok(())
     }
 
+    fn has_point(&self, copy: CopyId, point: PointId) -> bool {
+        self.copy(copy).points.contains(&point)
+    }
+
     fn point_drop(&mut self, copy: CopyId, point: PointId) -> StoreResult<()> {
         let copy = self.copy_mut(copy);
         let at = copy.place_of(point);

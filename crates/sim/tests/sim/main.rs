@@ -3,9 +3,11 @@
 mod failback;
 mod failover;
 mod general;
+mod incidents;
 mod regressions;
 mod steady;
 mod test_failover;
 mod walk;
 mod watch;
+mod windows_log;
 mod world;

@@ -8,6 +8,8 @@ use hvrsim_replica::operation::{
 use hvrsim_replica::rule::Call;
 use hvrsim_replica::service::{Trust, states_needed};
 use hvrsim_sim::Look;
+use hvrsim_sim::incident::table::{Deed, INCIDENTS, Incident, On};
+use hvrsim_sim::incident::{self, Strike, Target};
 use hvrsim_sim::trace::HostPower;
 use hvrsim_types::id::{CopyId, HostId};
 use hvrsim_types::size::Bytes;
@@ -43,6 +45,10 @@ pub enum Act {
     Mend,
     /// A host loses power, is shut down, or is back.
     Host { on_b: bool, what: u8 },
+    /// One of the catalogue of incidents happens, for some time or until it is mended.
+    Incident { on_b: bool, which: u8, how_long: u8 },
+    /// What an incident broke is mended.
+    MendIncidents,
 }
 
 const MILLIS: u64 = 1_000_000;
@@ -79,6 +85,8 @@ fn act() -> impl Strategy<Value = Act> {
         1 => n().prop_map(|how_long| Act::Cut { how_long }),
         1 => Just(Act::Mend),
         1 => (b(), n()).prop_map(|(on_b, what)| Act::Host { on_b, what }),
+        2 => (b(), n(), n()).prop_map(|(on_b, which, how_long)| Act::Incident { on_b, which, how_long }),
+        1 => Just(Act::MendIncidents),
     ]
 }
 
@@ -225,6 +233,8 @@ pub fn perform(sim: &mut Tested, watch: &mut Watch, act: Act) {
         Act::Mend => {
             sim.mend_link(HV1, HV2);
         }
+        Act::Incident { on_b, which, how_long } => incident(sim, side(on_b), which, how_long),
+        Act::MendIncidents => mend_incidents(sim),
         Act::Host { on_b, what } => {
             let power = match what % 4 {
                 0 => HostPower::Lost,
@@ -235,6 +245,34 @@ pub fn perform(sim: &mut Tested, watch: &mut Watch, act: Act) {
         }
     }
     watch.after_event(sim);
+}
+
+fn incident(sim: &mut Tested, copy: CopyId, which: u8, how_long: u8) {
+    // A walk without its machine, or with a second one in place of it, would only be short.
+    let kept = |incident: &&Incident| {
+        !matches!(incident.act, incident::table::Act::Do(Deed::DestroyVm | Deed::StrayCopy | Deed::Remove))
+    };
+    let all: Vec<&'static Incident> = INCIDENTS.iter().filter(kept).collect();
+    let Some(incident) = nth(&all, which) else { return };
+    let target = match incident.on {
+        On::Link => Target::Link((HV1, HV2)),
+        On::Host => Target::Host(copy.host),
+        On::Copy => Target::Copy(copy),
+    };
+    if incident.on == On::Copy && !sim.world.host(copy.host).up {
+        return;
+    }
+    let lasts = if how_long.is_multiple_of(4) { None } else { nth(&SPANS, how_long) };
+    let _impossible =
+        sim.strike(&Strike { incident, target, lasts, rate: None, by: None }).expect("the store works");
+}
+
+fn mend_incidents(sim: &mut Tested) {
+    let ills: Vec<_> = sim.world.ills.keys().copied().collect();
+    for (ill, target) in ills {
+        let incident = INCIDENTS.iter().find(|i| i.act == incident::table::Act::Ill(ill));
+        sim.mend(incident.expect("every ill has an incident"), target).expect("the store works");
+    }
 }
 
 fn operate(sim: &mut Tested, watch: &mut Watch, copy: CopyId, operation: &Operation) {
@@ -346,6 +384,7 @@ fn walk(from: Start) {
 
 /// All faults are mended and time passes: what is left is a pair that may stand for ever.
 fn come_to_rest(sim: &mut Tested, watch: &mut Watch) {
+    mend_incidents(sim);
     sim.mend_link(HV1, HV2);
     for host in [HV1, HV2] {
         sim.set_trust(host, Trust::Intact);

@@ -1,4 +1,8 @@
-//! Incidents: power of hosts, cuts of links.
+//! Incidents: what breaks. The catalogue of all by name is [`table`]; what each does is in the private module `strike`;
+//! here are power of hosts, cuts of links, crashes.
+
+mod strike;
+pub mod table;
 
 use hvrsim_replica::exchange::Input;
 use hvrsim_replica::service::Trust;
@@ -10,6 +14,7 @@ use crate::sim::Sim;
 use crate::store::{DiskStore, StoreResult};
 use crate::trace::{HostPower, What};
 use crate::world::{Event, LinkId};
+pub use strike::{Ill, Strike, Struck, Target};
 
 impl<D: DiskStore> Sim<D> {
     /// A host loses its power, is shut down, or is back. Nothing happens if it is so already.
@@ -33,6 +38,11 @@ impl<D: DiskStore> Sim<D> {
             self.input(copy, Input::HostDown { crash })?;
             self.machine_down(copy, crash)?;
         }
+        self.disconnect(host)
+    }
+
+    /// What was under way at a host, or with it, is lost.
+    fn disconnect(&mut self, host: HostId) -> StoreResult<()> {
         self.world.host_mut(host).up = false;
         self.world.host_mut(host).boot += 1;
         let timers: Vec<_> =
@@ -84,6 +94,39 @@ impl<D: DiskStore> Sim<D> {
             service.trust = trust;
             self.record(Some(host), None, What::Trust(trust));
         }
+    }
+
+    /// The Virtual Machine Management Service of a host stops, and starts again a minute later; machines go on.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn restart_service(&mut self, host: HostId) -> StoreResult<()> {
+        if !self.world.host(host).up {
+            return Ok(());
+        }
+        for copy in self.copies_on(host) {
+            self.input(copy, Input::ServiceDown)?;
+        }
+        self.disconnect(host)?;
+        let boot = self.world.host(host).boot;
+        self.world.after(Span::minutes(1), Event::HostBack { host, boot });
+        Ok(())
+    }
+
+    /// Shuts a host down in order; it is back five minutes later.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn reboot(&mut self, host: HostId) -> StoreResult<()> {
+        self.host_power(host, HostPower::Off)?;
+        let boot = self.world.host(host).boot;
+        self.world.after(Span::minutes(5), Event::HostBack { host, boot });
+        Ok(())
+    }
+
+    pub(crate) fn host_back_by_itself(&mut self, host: HostId, boot: u32) -> StoreResult<()> {
+        let state = self.world.host(host);
+        if state.up || state.boot != boot { Ok(()) } else { self.host_back(host) }
     }
 
     fn host_back(&mut self, host: HostId) -> StoreResult<()> {
