@@ -8,6 +8,29 @@ use hvrsim_scenario::run::Options;
 use crate::golden;
 use crate::scenarios::{Outcome, Shipped, on_images, on_stamps, shipped};
 
+/// Of the scenarios of incidents only those that change disks in a way of their own run on images here: `cargo xtask ci
+/// scenarios` runs all on both stores, as built for release.
+const ON_DISKS: &[&str] = &[
+    "disasters/checkpoint-applied.yaml",
+    "disasters/disk-edited-offline.yaml",
+    "disasters/machine-removed.yaml",
+    "disasters/replica-restored-from-backup.yaml",
+];
+
+/// Runs a scenario on stamps, or on both stores; gives back what came out, or what is wrong.
+fn carried_out(shipped: &Shipped) -> Result<Outcome, String> {
+    if !shipped.name.starts_with("disasters/") || ON_DISKS.contains(&shipped.name.as_str()) {
+        return on_both(shipped);
+    }
+    let options = Options { folder: shipped.folder(), ..Options::default() };
+    let outcome = on_stamps(&shipped.load(), &options);
+    if outcome.failures.is_empty() {
+        Ok(outcome)
+    } else {
+        Err(format!("{} ended otherwise than it should:\n{}", shipped.name, outcome.failures))
+    }
+}
+
 /// Runs a scenario on both stores and compares them; gives back what came out, or what is wrong.
 fn on_both(shipped: &Shipped) -> Result<Outcome, String> {
     let scenario = shipped.load();
@@ -41,7 +64,7 @@ fn both_stores_give_the_recorded_digests() {
     let all = shipped();
     assert!(all.len() >= 8, "{} scenarios", all.len());
     let outcomes: Vec<_> = thread::scope(|scope| {
-        let running: Vec<_> = all.iter().map(|shipped| scope.spawn(|| on_both(shipped))).collect();
+        let running: Vec<_> = all.iter().map(|shipped| scope.spawn(|| carried_out(shipped))).collect();
         running.into_iter().map(|thread| thread.join().expect("no run panics")).collect()
     });
     let mut digests = String::new();

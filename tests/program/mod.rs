@@ -10,6 +10,7 @@ mod explain;
 mod images;
 mod language;
 mod mistakes;
+mod reference;
 mod runs;
 
 use std::collections::BTreeMap;

@@ -13,6 +13,8 @@
 //! * [`findings`]: what is legal and wrong
 //! * [`windows_log`]: the entries of the Windows event log
 
+#[cfg(feature = "coverage")]
+mod coverage;
 mod effect;
 pub mod findings;
 pub mod guest;

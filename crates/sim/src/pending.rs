@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use hvrsim_types::id::SessionId;
 use hvrsim_types::time::{Instant, Span};
 
+use crate::incident::{Ill, Target};
 use crate::link::FlowId;
 use crate::sim::Sim;
 use crate::store::{DiskStore, StoreResult};
@@ -37,7 +38,17 @@ impl World {
                 let link = &self.links[usize::from(*link)];
                 link.cut && link.cuts == *cuts
             }
+            Event::HostBack { host, boot } => !self.host(*host).up && self.host(*host).boot == *boot,
+            Event::Flap { link, number } => {
+                let ends = self.links[usize::from(*link)].ends;
+                self.is_struck(Ill::LinkFlaps, Target::Link(ends), *number)
+            }
+            Event::Mended { ill, target, number } => self.is_struck(*ill, *target, *number),
         }
+    }
+
+    fn is_struck(&self, ill: Ill, target: Target, number: u64) -> bool {
+        self.ills.get(&(ill, target)).is_some_and(|struck| struck.number == number)
     }
 
     /// What is on its way over the links.
@@ -68,6 +79,6 @@ impl<D: DiskStore> Sim<D> {
 
     /// Time passes in which nothing happens: everything that was due is late.
     pub fn pass(&mut self, span: Span) {
-        self.world.now = self.world.now + span;
+        self.world.now += span;
     }
 }

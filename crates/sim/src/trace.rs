@@ -190,6 +190,8 @@ pub struct Recorder {
 impl Recorder {
     /// Adds a record.
     pub fn push(&mut self, at: Instant, host: Option<HostId>, vm: Option<VmId>, what: What) {
+        #[cfg(feature = "coverage")]
+        crate::coverage::note(&what);
         let record = Record { seq: self.count, at, host, vm, what };
         self.count += 1;
         self.bytes.clear();

@@ -165,18 +165,25 @@ pub enum Event {
     },
     /// A host, or its service, starts again by itself.
     HostBack {
+        /// The host.
         host: HostId,
+        /// Its boot when it went down.
         boot: u32,
     },
     /// A flapping link goes down for a while.
     Flap {
+        /// The link.
         link: LinkId,
+        /// Which strike.
         number: u64,
     },
     /// What was struck for a time is over; the number tells it from a later strike.
     Mended {
+        /// What.
         ill: Ill,
+        /// Where.
         target: Target,
+        /// Which strike.
         number: u64,
     },
 }

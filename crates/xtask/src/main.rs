@@ -11,7 +11,9 @@
 
 mod audit;
 mod command;
+mod coverage;
 mod deep;
+mod docs;
 mod files;
 mod layers;
 mod licence;
@@ -27,6 +29,8 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask ci [--install] [STEP ...]   all steps, or the named ones, in the table's order
        cargo xtask deep [NAME]                 one long check; without a name: list them
+       cargo xtask docs                        write docs/reference/ out of the program's tables
+       cargo xtask coverage                    rules taken by the test suite and by the shipped scenarios
        cargo xtask help
 
 --install lets a user who is not root install missing outside tools with sudo.";
@@ -37,6 +41,8 @@ fn main() -> ExitCode {
     let done = match words.as_slice() {
         ["ci", rest @ ..] => steps::ci(rest),
         ["deep", rest @ ..] => deep::deep(rest),
+        ["docs", rest @ ..] => docs::docs(rest),
+        ["coverage", rest @ ..] => coverage::coverage(rest),
         [] | ["help" | "--help" | "-h"] => {
             println!("{USAGE}\n\nsteps of ci:\n{}", steps::list());
             Ok(())

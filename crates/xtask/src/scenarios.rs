@@ -28,9 +28,18 @@ pub(crate) fn run_all(metadata: &Metadata) -> Result<String> {
     let mut runs = 0;
     let mut failed = Vec::new();
     for scenario in &scenarios {
+        let mut told = Vec::new();
         for store in STORES {
             runs += 1;
-            failed.extend(failure(&program, &work, &scenario.path, store)?);
+            match carried_out(&program, &work, &scenario.path, store)? {
+                Ok(line) => told.push(line),
+                Err(text) => failed.push(text),
+            }
+        }
+        if let [one, other] = told.as_slice()
+            && one != other
+        {
+            failed.push(format!("{}: the stores differ:\n{one}\n{other}", scenario.path.display()));
         }
     }
     if !failed.is_empty() {
@@ -43,19 +52,27 @@ pub(crate) fn run_all(metadata: &Metadata) -> Result<String> {
     Ok(format!("{} scenarios, {runs} runs; {} files are parts of others", scenarios.len(), parts.len()))
 }
 
-/// Runs one scenario in a folder of its own; what it printed is told only when it ends unexpectedly.
-fn failure(program: &Path, work: &Path, scenario: &Path, store: &str) -> Result<Option<String>> {
+/// Runs one scenario in a folder of its own. Gives back the lines with the digests, or, when it ended unexpectedly, all
+/// that it printed.
+fn carried_out(
+    program: &Path,
+    work: &Path,
+    scenario: &Path,
+    store: &str,
+) -> Result<std::result::Result<String, String>> {
     let mut command = Command::new(program);
     command.current_dir(work).arg("run").arg(scenario).args(["--store", store]).stdin(Stdio::null());
     let output = command.output().with_context(|| format!("cannot start {}", program.display()))?;
     let expected = expected_code(scenario);
     if output.status.code() == Some(expected) {
-        return Ok(None);
+        let said = String::from_utf8_lossy(&output.stdout);
+        let digests = said.lines().filter(|line| line.contains(", digest "));
+        return Ok(Ok(digests.collect::<Vec<_>>().join("\n")));
     }
     let told =
         [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
     let shown = command::shown(&command);
-    Ok(Some(format!("`{shown}` ended with {}, expected exit code {expected}:\n{told}", output.status)))
+    Ok(Err(format!("`{shown}` ended with {}, expected exit code {expected}:\n{told}", output.status)))
 }
 
 /// A lesson's broken half shows a failed expectation; everything else is met.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hvrsim_replica::rule::{Other, Rule, To};
+use hvrsim_replica::rule::{Other, To};
 use hvrsim_replica::table;
 use hvrsim_types::state::{Mode, ReplicationState as S};
 
@@ -156,6 +156,8 @@ fn curve(from: (u32, u32), to: (u32, u32), number: u32) -> String {
 
 #[cfg(test)]
 mod tests {
+    use hvrsim_replica::rule::Rule;
+
     use super::*;
 
     #[test]

@@ -71,10 +71,10 @@ impl Work<'_> {
 
     /// Zeroes the statistics at the end of a monitoring interval: 12 hours from 09:00 local time.
     fn turn_window(&mut self) {
-        let since = self.copy.statistics.since;
-        let morning = self.moment.calendar.next(since + Span(1), MONITORING_START);
-        let evening =
-            self.moment.calendar.next(since + Span(1), Span(MONITORING_START.0 + MONITORING_INTERVAL.0));
+        // A time of day has whole seconds: an interval that begins at 09:00 does not end there.
+        let after = self.copy.statistics.since + Span::seconds(1);
+        let morning = self.moment.calendar.next(after, MONITORING_START);
+        let evening = self.moment.calendar.next(after, Span(MONITORING_START.0 + MONITORING_INTERVAL.0));
         if self.moment.now >= morning.min(evening) {
             let Statistics { successes, missed, errors, size_bytes, .. } = self.copy.statistics;
             self.note(Note::IntervalEnded { successes, missed, errors, size_bytes });

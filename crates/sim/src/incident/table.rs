@@ -280,7 +280,7 @@ pub static INCIDENTS: &[Incident] = &[
         fault: "The host is no longer enabled as a replica server.",
         effect: "It refuses logs and new relationships: the primary ends in Error.",
         cure: "Set-VMReplicationServer -ReplicationEnabled $true there, then Resume-VMReplication.",
-        rules: &["ST-20", "EN-3"],
+        rules: &["ST-20"],
         evidence: Inferred,
         source: "Hyper-V Replica troubleshooting guide (2025)",
         ..BASE
@@ -618,7 +618,7 @@ pub static INCIDENTS: &[Incident] = &[
         fault: "Somebody removes replication on the primary and not on the replica.",
         effect: "The primary is not protected any more; the replica stays Replicating and is Warning after an hour without a log.",
         cure: "Remove-VMReplication on the replica, too.",
-        rules: &["XF-105", "ST-19"],
+        rules: &["XF-105"],
         evidence: Documented,
         source: "Hyper-V module reference for PowerShell; Interpreting Replication Health, part 1 (2012-06-15)",
         ..BASE

@@ -1,6 +1,7 @@
 //! The Windows event logs against the published ids, and what is written when.
 
 use hvrsim_replica::operation::Operation;
+use hvrsim_sim::Look;
 use hvrsim_sim::incident::table::incident;
 use hvrsim_sim::incident::{Strike, Target};
 use hvrsim_sim::windows_log::WindowsLog;
@@ -90,4 +91,16 @@ fn a_failed_enabling_is_told() {
     happen(&mut sim, "listener-port-blocked", Target::Host(HV2));
     job_end(&mut sim, A, &Operation::Enable { to: HV2, settings: settings() });
     assert_eq!(ids(&sim, HV1), [32000]);
+}
+
+/// An interval that began with the scenario at 09:00 was ended by its first cycle.
+#[test]
+fn an_interval_that_begins_at_nine_ends_at_nine_in_the_evening() {
+    let mut sim = protected();
+    hours(&mut sim, 11);
+    assert_eq!(ids(&sim, HV1), []);
+    let view = sim.copy(A).expect("it is there");
+    assert!(view.statistics.successes > 120, "{:?}", view.statistics);
+    hours(&mut sim, 2);
+    assert_eq!(ids(&sim, HV1), [29174]);
 }
