@@ -165,6 +165,28 @@ fn ctrl_c_leaves_a_state_to_go_on_from() {
 }
 
 #[test]
+fn after_a_change_of_the_source_everything_is_compared_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = image(&folder.path().join("a.raw"), false, &[(0, 1, 6 << 20)]);
+    let target = image(&folder.path().join("b.raw"), false, &[]);
+    let mut running = start(&[&source, &target], &["--rate", "1MiB/s"]);
+    while content(&target)[0] == 0 {
+        assert!(running.try_wait().unwrap().is_none(), "it ended");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    ctrl_c(&running);
+    assert_eq!(running.wait().unwrap().code(), Some(3));
+    // The first block is done, and not the same any more.
+    let mut changed = open(&source, &OpenOptions::read_write(Seed::new([2; 32]))).unwrap();
+    changed.write_at(0, &[7; 4096]).unwrap();
+    changed.close().unwrap();
+    let again = resync(&[&source, &target], &[]);
+    let told = String::from_utf8_lossy(&again.stderr).into_owned();
+    assert!(told.contains("comparing from the beginning") && !told.contains("going on at"), "{told}");
+    assert!(content(&source) == content(&target));
+}
+
+#[test]
 fn outside_its_hours_a_run_pauses_and_says_when_it_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let source = image(&folder.path().join("a.raw"), false, &[(0, 1, 4096)]);

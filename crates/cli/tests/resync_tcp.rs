@@ -181,6 +181,40 @@ fn a_long_way_ends_equal_and_every_byte_is_counted() {
 }
 
 #[test]
+fn a_report_of_both_directions_maps_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let source = image(&file("a.raw"), false, 1, 0..20);
+    let old = image(&file("b.raw"), false, 2, 10..30);
+    let page = file("map.html");
+    let tiles = || {
+        let text = std::fs::read_to_string(&page).unwrap();
+        text.split("title=\"")
+            .skip(1)
+            .map(|tile| tile.split('"').next().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let report = ["--report", page.to_str().unwrap(), "--json"];
+    let mut maps = Vec::new();
+    for pull in [false, true] {
+        std::fs::copy(&old, file("target.raw")).unwrap();
+        let (served, options): (_, &[&str]) =
+            if pull { (&source, &[]) } else { (&file("target.raw"), &["--write"]) };
+        let server = Server::start(folder.path(), served, options);
+        let (from, to) = if pull {
+            (there(server.1), file("target.raw").display().to_string())
+        } else {
+            (source.display().to_string(), there(server.1))
+        };
+        json(&resync(folder.path(), &from, &to, &report));
+        assert!(same(&source, &file("target.raw")));
+        maps.push(tiles());
+    }
+    assert!(maps[0].iter().any(|tile| tile.contains("sent")), "{:?}", maps[0]);
+    assert_eq!(maps[0], maps[1]);
+}
+
+#[test]
 fn a_cut_is_gone_on_from() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| folder.path().join(name);
