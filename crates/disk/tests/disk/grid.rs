@@ -138,10 +138,11 @@ impl Cell {
     }
 
     /// For wxtla every chunk has all its entries, the last one too; the format counts those of blocks that there are.
+    /// A child has such entries, but not the dynamic disk below it.
     fn has_a_bat_without_spare_entries(&self) -> bool {
         let (blocks, in_a_chunk) = (self.size.div_ceil(self.block), self.chunk() / self.block);
         let room = ((blocks + (blocks - 1) / in_a_chunk) * 8).next_multiple_of(MIB);
-        self.kind == Kind::Dynamic && blocks.div_ceil(in_a_chunk) * (in_a_chunk + 1) * 8 > room
+        self.kind != Kind::Fixed && blocks.div_ceil(in_a_chunk) * (in_a_chunk + 1) * 8 > room
     }
 
     /// In such a VHDX libvhdi and wxtla forget that the BAT has entries for sector bitmaps.
