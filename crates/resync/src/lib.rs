@@ -32,6 +32,7 @@
 //! Everything in front of [`Target::done_to`] is done; what was kept of it is where an interrupted run goes on.
 
 mod blocks;
+mod buffer;
 mod candidates;
 mod changes;
 pub mod checkpoint;

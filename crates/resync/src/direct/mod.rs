@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use self::compare::{CELL_BYTES, Differences, is_zero};
 use self::pieces::{Kind, Piece, Pieces, held};
+use crate::buffer::Buffer;
 use crate::checkpoint::{Checkpoint, Progress};
 use crate::runs::{Run, RunSet};
 
@@ -417,26 +418,7 @@ struct Hands {
 
 impl Hands {
     fn new() -> Self {
-        Self { mine: Buffer::new(), theirs: Buffer::new(), found: Differences::default() }
-    }
-}
-
-/// Room for [`BUFFER`] bytes that begins at a page: the kernel copies about a sixth faster to there.
-struct Buffer {
-    bytes: Vec<u8>,
-    start: usize,
-}
-
-impl Buffer {
-    fn new() -> Self {
-        let bytes = vec![0; BUFFER + CELL_BYTES];
-        // An address that cannot be had is only slower.
-        let start = bytes.as_ptr().align_offset(CELL_BYTES).min(CELL_BYTES);
-        Self { bytes, start }
-    }
-
-    fn first(&mut self, len: usize) -> &mut [u8] {
-        &mut self.bytes[self.start..self.start + len]
+        Self { mine: Buffer::new(BUFFER), theirs: Buffer::new(BUFFER), found: Differences::default() }
     }
 }
 

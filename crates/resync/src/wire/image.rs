@@ -9,6 +9,7 @@ use hvrsim_types::size::CELL;
 
 use super::{Content, OpenCheckpoint};
 use crate::blocks::{Blocks, BlocksMut, Digest};
+use crate::buffer::Buffer;
 use crate::checkpoint::{Checkpoint, Progress};
 use crate::direct::compare::{BLOCK_BYTES, CELL_BYTES, is_zero};
 use crate::direct::pieces::{candidates, held};
@@ -51,14 +52,14 @@ pub(super) struct ImageDisk<I, K> {
     known: K,
     side: Side,
     key: [u8; 32],
-    buffer: Vec<u8>,
+    buffer: Buffer,
     /// What the buffer holds.
     loaded: Range<u64>,
 }
 
 impl<'a, I: Deref<Target = dyn Image + 'a>, K> ImageDisk<I, K> {
     pub(super) fn new(image: I, known: K, side: Side, key: [u8; 32]) -> Self {
-        let buffer = vec![0; usize::try_from(PIECE).unwrap_or(0)];
+        let buffer = Buffer::new(usize::try_from(PIECE).unwrap_or(0));
         Self { image, known, side, key, buffer, loaded: 0..0 }
     }
 
@@ -71,12 +72,12 @@ impl<'a, I: Deref<Target = dyn Image + 'a>, K> ImageDisk<I, K> {
         if range.start < self.loaded.start || range.end > self.loaded.end {
             let len = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
             self.loaded = 0..0;
-            let read = self.image.read_at(range.start, &mut self.buffer[..len]);
+            let read = self.image.read_at(range.start, self.buffer.first(len));
             read.map_err(|error| self.failed(error))?;
             self.loaded = range.clone();
         }
         let place = |at: u64| usize::try_from(at - self.loaded.start).unwrap_or(usize::MAX);
-        Ok(&self.buffer[place(range.start)..place(range.end)])
+        Ok(&self.buffer.first(place(range.end))[place(range.start)..])
     }
 }
 
