@@ -288,6 +288,15 @@ pub struct Sending {
     pub swap: Option<SwapId>,
 }
 
+/// What an operator did whose success shows with the next send.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub enum Trial {
+    /// Resumed from Error.
+    Resumed,
+    /// Cancelled a preparation.
+    Unprepared,
+}
+
 /// What one outstanding request is for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Asked {
@@ -319,7 +328,10 @@ pub enum Asking {
     /// Finish a session.
     Finish,
     /// Swap roles.
-    Swap,
+    Swap {
+        /// It was asked before, and the answer was lost.
+        again: bool,
+    },
     /// Open a failback.
     FailbackOpen,
     /// Finish a failback.
@@ -384,6 +396,8 @@ pub struct Copy {
     pub switching: Option<ReplicationType>,
     /// Another cycle fell due meanwhile.
     pub due: bool,
+    /// What the next send will tell.
+    pub on_trial: Option<Trial>,
     /// Logs received and not yet applied, oldest first.
     pub received: VecDeque<Log>,
     /// Listed recovery points, oldest first.
@@ -450,6 +464,7 @@ impl Default for Copy {
             sending: None,
             switching: None,
             due: false,
+            on_trial: None,
             received: VecDeque::new(),
             points: Vec::new(),
             last_point: Instant::START,

@@ -6,7 +6,7 @@ use hvrsim_types::job::{JobState, JobType};
 use hvrsim_types::state::{Mode, ReplicationState, ReplicationType};
 use hvrsim_types::time::{Instant, Span};
 
-use crate::copy::{BACK_OFF_MIN, Pause, Phase, Point, Sending, Statistics};
+use crate::copy::{BACK_OFF_MIN, Pause, Phase, Point, Sending, Statistics, Trial};
 use crate::exchange::{Cause, Effect, Envelope, Log, Note, Outcome, Reply, Request, TimerKind, Why};
 use crate::job::Stage;
 use crate::operation::Settings;
@@ -326,6 +326,7 @@ impl Work<'_> {
     fn delivered(&mut self, sending: Sending) {
         let latency = self.moment.now - sending.since;
         self.effect(Effect::DropSentLog);
+        self.copy.on_trial = None;
         self.copy.sending = None;
         self.copy.seq = sending.log.seq;
         self.copy.attempts = 0;
@@ -400,6 +401,11 @@ impl Work<'_> {
         self.stop_sending();
         self.copy.statistics.errors = self.copy.statistics.errors.saturating_add(1);
         self.fail_job(ReturnCode::FAILED, text);
+        let rule = match (rule, self.copy.on_trial.take()) {
+            ("ST-20", Some(Trial::Resumed)) => "ST-22",
+            ("ST-20", Some(Trial::Unprepared)) => "PF-77",
+            _ => rule,
+        };
         self.go(rule, Phase::Error);
     }
 
@@ -436,6 +442,7 @@ impl Work<'_> {
 
     pub(crate) fn cancel_prepare(&mut self, rule: &'static Rule) -> Outcome {
         let job = self.start_job(JobType::CancelSyncedReplication, Stage::Finalizing);
+        self.copy.on_trial = Some(Trial::Unprepared);
         self.go(rule.id, Phase::Replicating);
         self.arm_cycle();
         self.end_job(JobState::Completed, ReturnCode::COMPLETED, "");

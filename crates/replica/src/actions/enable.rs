@@ -5,7 +5,7 @@ use hvrsim_types::id::{Epoch, HostId, LogSeq, PointId};
 use hvrsim_types::job::{JobState, JobType};
 use hvrsim_types::state::Mode;
 
-use crate::copy::{Asking, Copy, Pause, Phase};
+use crate::copy::{Asking, Copy, Pause, Phase, Trial};
 use crate::exchange::{Effect, Envelope, Note, Outcome, Reply, Request, TimerKind, Why};
 use crate::job::Stage;
 use crate::operation::Settings;
@@ -219,6 +219,7 @@ impl Work<'_> {
             (Mode::Primary, Phase::Suspended(Pause::Held)) => return self.ask_whether_held(rule),
             (Mode::Primary, _) => {
                 self.copy.attempts = 0;
+                self.copy.on_trial = (self.copy.phase == Phase::Error).then_some(Trial::Resumed);
                 self.go(rule.id, Phase::Replicating);
                 self.arm_cycle();
                 self.resend();

@@ -218,6 +218,9 @@ impl Work<'_> {
     pub(crate) fn host_up(&mut self) {
         if self.copy.merging {
             let commit = matches!(self.copy.phase, Phase::Recovered { .. });
+            if self.copy.phase == Phase::Replicating {
+                self.stay("UF-118");
+            }
             self.effect(if commit { Effect::CommitFailover } else { Effect::MergeResync });
         }
         self.apply_next();

@@ -37,6 +37,9 @@ impl Work<'_> {
         if let Operation::Failover { point } | Operation::ManagerFailover { point } = operation {
             self.params.planned = self.chosen_kind(point) == ReplicationType::Planned;
         }
+        if operation == Operation::RevertFailover {
+            self.params.planned = self.copy.failed_over_type == ReplicationType::Planned;
+        }
         if let Operation::CancelJob(job) = operation
             && self.copy.scheduled.is_some_and(|s| s.job == job)
         {
@@ -183,6 +186,7 @@ impl Work<'_> {
                 Self::done(rule)
             }
             _ if self.makes_test() => {
+                self.stay(rule.id);
                 self.abandon_test();
                 self.end_job(JobState::Terminated, ReturnCode::FAILED, "cancelled");
                 Self::done(rule)
@@ -249,7 +253,7 @@ impl Work<'_> {
             Asking::OpenResync { automatic } => self.open_resync_answered(envelope, automatic),
             Asking::Continue => self.continue_answered(envelope),
             Asking::Finish => self.finish_answered(envelope),
-            Asking::Swap => self.swap_answered(envelope),
+            Asking::Swap { again } => self.swap_answered(envelope, again),
             Asking::FailbackOpen => self.failback_answered(envelope),
             Asking::FailbackFinish => self.failback_finish_answered(envelope),
             Asking::GiveUp => self.give_up_answered(envelope),
@@ -268,7 +272,7 @@ impl Work<'_> {
             Asking::Create { .. } => self.create_broken(),
             Asking::OpenInitial(_) | Asking::OpenResync { .. } => self.open_broken(),
             Asking::Continue | Asking::Finish => self.run_waits(),
-            Asking::Swap => self.swap_broken(),
+            Asking::Swap { .. } => self.swap_broken(),
             Asking::FailbackOpen | Asking::FailbackFinish => self.failback_waits(),
             Asking::GiveUp => {
                 self.fail_job(ReturnCode::NOT_AVAILABLE, "the new primary's side did not answer");

@@ -36,6 +36,7 @@ impl Work<'_> {
     }
 
     fn ask_swap(&mut self, peer: HostId, failback: Option<Received>, settings: Settings) {
+        let again = self.copy.asked_swap.is_some();
         let swap = match self.copy.asked_swap {
             Some(swap) => swap,
             None => self.new_swap(),
@@ -46,7 +47,7 @@ impl Work<'_> {
             _ => None,
         };
         let failback = failback.map(|f| f.session);
-        self.ask(peer, Asking::Swap, Request::Swap { swap, point, failback, settings });
+        self.ask(peer, Asking::Swap { again }, Request::Swap { swap, point, failback, settings });
     }
 
     // The old primary's side, or that of the new primary after a failback.
@@ -148,9 +149,9 @@ impl Work<'_> {
 
     // The caller goes on.
 
-    pub(crate) fn swap_answered(&mut self, envelope: &Envelope<Reply>) {
+    pub(crate) fn swap_answered(&mut self, envelope: &Envelope<Reply>, again: bool) {
         match envelope.body {
-            Reply::Swapped => self.swapped(envelope),
+            Reply::Swapped => self.swapped(envelope, again),
             Reply::Waiting => {
                 self.lead("UF-89", envelope.from, envelope.epoch, Phase::Ready { returned: true });
                 self.effect(Effect::LogStop);
@@ -174,12 +175,16 @@ impl Work<'_> {
         }
     }
 
-    fn swapped(&mut self, envelope: &Envelope<Reply>) {
+    fn swapped(&mut self, envelope: &Envelope<Reply>, again: bool) {
         if self.received_failback().is_some() {
             self.back_without_seed(envelope);
             return;
         }
-        let rule = if matches!(self.copy.phase, Phase::Recovered { .. }) { "PF-74" } else { "PF-75" };
+        let rule = match self.copy.phase {
+            _ if again => "PF-115",
+            Phase::Recovered { .. } => "PF-74",
+            _ => "PF-75",
+        };
         self.lead(rule, envelope.from, envelope.epoch, Phase::Replicating);
         self.complete_job();
         self.arm_cycle();
@@ -240,7 +245,7 @@ impl Work<'_> {
         } else {
             let settings = self.copy.settings.clone();
             let Some(swap) = self.copy.asked_swap else { return };
-            self.ask(envelope.from, Asking::Swap, Request::Yield { swap, settings });
+            self.ask(envelope.from, Asking::Swap { again: false }, Request::Yield { swap, settings });
         }
     }
 

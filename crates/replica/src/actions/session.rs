@@ -252,7 +252,8 @@ impl Work<'_> {
 
     pub(crate) fn open_resync_answered(&mut self, envelope: &Envelope<Reply>, automatic: bool) {
         if envelope.body != Reply::Done {
-            self.resync_not_opened();
+            let sizes_differ = envelope.body == Reply::Refused(Why::SizesDiffer);
+            self.resync_not_opened(if sizes_differ { "RS-45" } else { "RS-121" });
             self.fail_by(envelope.body);
             self.arm_window();
             return;
@@ -274,10 +275,10 @@ impl Work<'_> {
         self.arm_cycle();
     }
 
-    fn resync_not_opened(&mut self) {
+    fn resync_not_opened(&mut self, rule: &'static str) {
         self.copy.attempts = self.copy.attempts.saturating_add(1);
         match self.copy.phase {
-            Phase::ResyncRequired => self.stay("RS-121"),
+            Phase::ResyncRequired => self.stay(rule),
             Phase::ResyncSuspended(run) => {
                 self.end_run(run);
                 self.tell_closed(run.session);
@@ -289,7 +290,7 @@ impl Work<'_> {
 
     pub(crate) fn open_broken(&mut self) {
         if !matches!(self.copy.phase, Phase::Ready { .. }) {
-            self.resync_not_opened();
+            self.resync_not_opened("RS-121");
         }
         self.fail_job(ReturnCode::NOT_AVAILABLE, "the replica did not answer");
         self.arm_window();

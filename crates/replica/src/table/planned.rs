@@ -126,7 +126,7 @@ pub(super) const RULES: &[Rule] = &[
         modes: REPLICA,
         from: &[RECOVERED],
         triggers: &[call(Call::RevertFailover)],
-        guards: &[Guard::VmOff, Guard::NoOpenSwap, Guard::NoJob, Guard::Peer("the primary is prepared")],
+        guards: &[Guard::VmOff, Guard::NoOpenSwap, Guard::NoJob, Guard::PlannedPoint],
         to: To::State(REPLICATING),
         what: "As UF-82; the primary stays prepared.",
         evidence: Inferred,

@@ -2,9 +2,11 @@
 
 mod failback;
 mod failover;
+mod findings;
 mod general;
 mod incidents;
 mod regressions;
+mod seldom;
 mod steady;
 mod test_failover;
 mod walk;
