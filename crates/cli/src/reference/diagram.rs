@@ -1,6 +1,6 @@
 //! The state diagram: one list of steps, as Mermaid and as SVG.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hvrsim_replica::rule::{Other, To};
 use hvrsim_replica::table;
@@ -30,7 +30,13 @@ pub(super) fn steps() -> Vec<Step> {
             }
         }
     }
-    all.into_iter().map(|((from, to), rules)| Step { from, to, rules }).collect()
+    // A rule for any state names states that its mode never has: only what is reached counts.
+    let mut reached = BTreeSet::from([(Mode::None, S::Disabled)]);
+    while let Some((_, to)) = all.keys().find(|(from, to)| reached.contains(from) && !reached.contains(to)) {
+        reached.insert(*to);
+    }
+    let steps = all.into_iter().filter(|((from, _), _)| reached.contains(from));
+    steps.map(|((from, to), rules)| Step { from, to, rules }).collect()
 }
 
 fn moves(side: &Other) -> Vec<(Pair, Pair)> {
@@ -90,9 +96,10 @@ const TOP: u32 = 60;
 /// The left edge of each mode's column.
 const COLUMNS: [(Mode, u32); 3] = [(Mode::None, 20), (Mode::Primary, 330), (Mode::Replica, 820)];
 
-/// Both modes in one picture: a column each, an arrow a step, its rules where the pointer rests.
+/// Both modes in one picture: a column each, an arrow a step, its rules where the pointer rests. That replication can be
+/// removed in every state is said, not drawn.
 pub(super) fn svg() -> String {
-    let steps = steps();
+    let steps: Vec<Step> = steps().into_iter().filter(|step| step.to.0 != Mode::None).collect();
     let mut pairs: Vec<Pair> = steps.iter().flat_map(|step| [step.from, step.to]).collect();
     pairs.sort_unstable();
     pairs.dedup();
@@ -116,6 +123,7 @@ pub(super) fn svg() -> String {
     for (mode, x) in COLUMNS {
         out += &format!("<text x=\"{x}\" y=\"36\" font-size=\"16\">{}</text>\n", mode.label());
     }
+    out += "<text x=\"20\" y=\"120\">Remove-VMReplication leads</text>\n<text x=\"20\" y=\"136\">back here from any state.</text>\n";
     for (number, step) in (0..).zip(&steps) {
         if let (Some(from), Some(to)) = (places.get(&step.from), places.get(&step.to)) {
             let says = format!("{} to {}: {}", said(step.from), said(step.to), step.rules.join(", "));
