@@ -581,6 +581,17 @@ impl Copy {
         reasons
     }
 
+    /// Whether this copy's disks are what a session may write into now.
+    #[must_use]
+    pub fn receives(&self, session: SessionId) -> bool {
+        match &self.phase {
+            Phase::Awaiting { session: Some(open) } => *open == session,
+            Phase::ResyncReceiving { session: open, paused, .. } => *open == session && !paused,
+            Phase::Failback(run) => run.session == session,
+            _ => false,
+        }
+    }
+
     /// The position of a listed point.
     #[must_use]
     pub fn point(&self, id: PointId) -> Option<&Point> {

@@ -458,7 +458,18 @@ impl<D: DiskStore> Sim<D> {
         history::candidates(&new, chosen, &old).expect("a failover gave the source a later term")
     }
 
+    /// Whether the target is still what the session may write into: it may have gone on before its leader knows.
+    fn is_received(&self, id: SessionId) -> bool {
+        let Some(session) = self.world.sessions.get(&id) else { return false };
+        let target = self.world.host(session.spec.target).service.copies.get(&session.leader.vm);
+        target.is_some_and(|copy| copy.receives(id))
+    }
+
     fn run_session(&mut self, id: SessionId) -> Follows {
+        if !self.is_received(id) {
+            self.refuse_session(id);
+            return Ok(None);
+        }
         if let Some(session) = self.world.sessions.get_mut(&id) {
             session.running = true;
             session.version += 1;
@@ -524,7 +535,8 @@ impl<D: DiskStore> Sim<D> {
 
     pub(crate) fn session_arrived(&mut self, id: SessionId, version: u32) -> StoreResult<()> {
         let Some(session) = self.current(id, version) else { return Ok(()) };
-        if self.world.reachable(session.spec.source, session.spec.target).is_none() {
+        let reachable = self.world.reachable(session.spec.source, session.spec.target).is_some();
+        if !reachable || !self.is_received(id) {
             return self.break_session(id);
         }
         self.store.resync_deliver(id)?;
@@ -544,6 +556,15 @@ impl<D: DiskStore> Sim<D> {
         self.interrupt_session(id)?;
         self.world.after(CONNECT_TIMEOUT, Event::SessionBroken { session: id, version });
         Ok(())
+    }
+
+    /// Nobody takes the session's connection: its leader notices later.
+    fn refuse_session(&mut self, id: SessionId) {
+        if let Some(session) = self.world.sessions.get_mut(&id) {
+            session.version += 1;
+            let version = session.version;
+            self.world.after(CONNECT_TIMEOUT, Event::SessionBroken { session: id, version });
+        }
     }
 
     pub(crate) fn session_broken(&mut self, id: SessionId, version: u32) -> StoreResult<()> {
@@ -578,7 +599,7 @@ impl<D: DiskStore> Sim<D> {
             let left = self.world.links[usize::from(link)].abort(self.world.now, |other| other == flow);
             self.watch_flows(link);
             let total = self.store.resync_next(id)?.map_or(0, |next| next.link_bytes);
-            crossed = total.saturating_sub(left);
+            crossed = if self.is_received(id) { total.saturating_sub(left) } else { 0 };
         }
         self.store.resync_interrupt(id, crossed)?;
         self.mark_mixed(id);

@@ -271,8 +271,14 @@ impl Work<'_> {
         self.copy.points.push(Point { id, kind, taken });
         self.note(Note::PointTaken { point: id, kind });
         let keep = usize::from(self.copy.settings.recovery_history).max(1);
+        // The point that a failover under way shows is kept until it is shown.
+        let chosen = match self.copy.phase {
+            Phase::Recovering { point, .. } => point,
+            _ => None,
+        };
         while self.copy.points.len() > keep {
-            let oldest = self.copy.points.remove(0);
+            let Some(at) = self.copy.points.iter().position(|point| Some(point.id) != chosen) else { break };
+            let oldest = self.copy.points.remove(at);
             self.drop_point(oldest.id);
             self.note(Note::PointDropped { point: oldest.id });
         }

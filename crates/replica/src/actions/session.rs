@@ -62,8 +62,9 @@ impl Work<'_> {
         initial: Option<InitialKind>,
         at: Instant,
     ) -> Outcome {
+        let under_way = self.copy.job;
         let job = self.start_job(kind, Stage::Scheduled);
-        self.copy.job = None;
+        self.copy.job = under_way;
         if let Some(old) = self.copy.scheduled.replace(Scheduled { job, initial }) {
             self.close_job(old.job, JobState::Terminated, ReturnCode::FAILED, "scheduled anew");
         }
@@ -77,7 +78,10 @@ impl Work<'_> {
         let Some(scheduled) = self.copy.scheduled else { return };
         let fits = match (scheduled.initial, &self.copy.phase) {
             (Some(_), Phase::Ready { .. }) => true,
-            (None, phase) => matches!(phase, Phase::ResyncRequired | Phase::Suspended(_) | Phase::Error),
+            (None, phase) => matches!(
+                phase,
+                Phase::ResyncRequired | Phase::Suspended(_) | Phase::Error | Phase::ResyncSuspended(_)
+            ),
             _ => false,
         };
         if !fits || self.copy.mode != Mode::Primary {
@@ -92,6 +96,12 @@ impl Work<'_> {
     pub(crate) fn scheduled_due(&mut self) {
         let Some(scheduled) = self.copy.scheduled.take() else { return };
         let held = matches!(self.copy.phase, Phase::Suspended(Pause::Held));
+        if self.copy.asked.is_none()
+            && let Phase::ResyncSuspended(run) = &mut self.copy.phase
+        {
+            run.job = scheduled.job;
+            self.end_job(JobState::Terminated, ReturnCode::FAILED, "started over");
+        }
         if held || self.copy.job.is_some() {
             let text = "at its start time another job was under way";
             self.close_job(scheduled.job, JobState::Exception, ReturnCode::INVALID_STATE, text);

@@ -111,7 +111,6 @@ impl Sides<Vec<u8>> for Pair<'_> {
 
     fn target(&mut self, disk: u8) -> impl BlocksMut<Content = Vec<u8>, Error = StoreError> {
         let copy = self.copies.get_mut(&self.to).expect("the target exists");
-        assert!(!copy.has_failover, "the target of a resynchronization has a failover disk");
         Side { disk: &mut copy.disks[usize::from(disk)], seen: Seen::Guest, candidates: None, key: self.key }
     }
 }
@@ -420,6 +419,7 @@ impl DiskStore for Images {
 
     fn resync_deliver(&mut self, session: SessionId) -> StoreResult<()> {
         let mut running = self.sessions.remove(&session).expect("the session exists");
+        assert!(!self.has_failover(running.to), "the target of a resynchronization has a failover disk");
         let delivered = running.deliver(&mut self.pair(running.from, running.to));
         self.sessions.insert(session, running);
         delivered
