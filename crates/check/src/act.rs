@@ -12,11 +12,11 @@ use hvrsim_replica::rule::Call;
 use hvrsim_replica::service::Trust;
 use hvrsim_sim::pending::Key;
 use hvrsim_sim::sim::WriteError;
-use hvrsim_sim::store::{DiskStore, StoreResult};
+use hvrsim_sim::store::{DiskStore, ResyncCounts, StoreResult};
 use hvrsim_sim::trace::HostPower;
-use hvrsim_sim::world::{Event, World};
+use hvrsim_sim::world::{Event, Load, World};
 use hvrsim_sim::{Look, Sim};
-use hvrsim_types::id::{CopyId, HostId, PointId};
+use hvrsim_types::id::{CopyId, HostId, PointId, SessionId};
 use hvrsim_types::size::Bytes;
 use hvrsim_types::time::Span;
 use serde::Serialize;
@@ -207,14 +207,49 @@ fn ask<D: DiskStore>(sim: &mut Sim<D>, copy: CopyId, call: Call, with: With) -> 
 fn happen<D: DiskStore>(sim: &mut Sim<D>, wanted: Happening) -> StoreResult<Done> {
     let found = sim.world.pending().find(|(_, event)| happening(&sim.world, event) == Some(wanted));
     let Some((key, _)) = found else { return Ok(Done::Nothing) };
-    sim.fire(key)?;
-    // What has crossed a link is there: nothing comes between.
-    if matches!(wanted, Happening::Delivery(_)) {
+    let Happening::Delivery(link) = wanted else {
+        sim.fire(key)?;
+        return Ok(Done::Yes);
+    };
+    let before = progress(sim);
+    let mut next = Some(key);
+    // Steps of a session that nobody can tell apart are one.
+    while let Some(key) = next {
+        let of_session = carries_sessions_only(&sim.world, link);
+        sim.fire(key)?;
+        // What has crossed a link is there: nothing comes between.
         while let Some(key) = arriving(&sim.world) {
             sim.fire(key)?;
         }
+        let read = of_session && progress(sim) == before;
+        next = if read { after_read(sim, link)? } else { None };
     }
     Ok(Done::Yes)
+}
+
+/// How far every session is.
+fn progress<D: DiskStore>(sim: &Sim<D>) -> Vec<(SessionId, ResyncCounts)> {
+    sim.world.sessions().keys().map(|id| (*id, sim.store.resync_counts(*id))).collect()
+}
+
+fn carries_sessions_only(world: &World, link: u16) -> bool {
+    let mut flows = world.flows().values().filter(|flow| flow.link == link);
+    flows.all(|flow| matches!(flow.load, Load::Session(..)))
+}
+
+/// A session's disks are read; what then goes over the link, if that is all that does.
+fn after_read<D: DiskStore>(sim: &mut Sim<D>, link: u16) -> StoreResult<Option<Key>> {
+    let find = |world: &World, wanted: &dyn Fn(&Event) -> bool| {
+        world.pending().find(|(_, event)| wanted(event)).map(|(key, _)| key)
+    };
+    let Some(key) = find(&sim.world, &|event| matches!(event, Event::SessionRead { .. })) else {
+        return Ok(None);
+    };
+    sim.fire(key)?;
+    if !carries_sessions_only(&sim.world, link) {
+        return Ok(None);
+    }
+    Ok(find(&sim.world, &|event| matches!(event, Event::Flows { link: of, .. } if *of == link)))
 }
 
 /// What has crossed a link.

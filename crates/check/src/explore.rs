@@ -8,7 +8,10 @@ use std::num::NonZeroUsize;
 
 use hvrsim_replica::exchange::Note;
 use hvrsim_replica::operation::Frequency;
-use hvrsim_replica::rule::Call;
+use hvrsim_replica::rule::Call::{
+    self, AsReplica, CancelJob, CommitFailover, Failover, InitiateFailback, Prepare, Resume, Resynchronize,
+    Reverse, RevertFailover, StartInitialReplication, StartVm, StopResynchronize, Suspend, TurnOffVm,
+};
 use hvrsim_replica::service::Trust;
 use hvrsim_scenario::batch;
 use hvrsim_sim::Sim;
@@ -16,9 +19,9 @@ use hvrsim_sim::store::{DiskStore, Stamps, StoreResult};
 use hvrsim_sim::trace::What;
 use hvrsim_sim::world::{Event, World};
 use hvrsim_types::id::{CopyId, HostId, VmId};
-use hvrsim_types::state::{Mode, Power};
+use hvrsim_types::state::{Mode, Power, ReplicationState};
 
-use crate::act::{Act, Done, Turn, With, attempt, happening};
+use crate::act::{Act, Done, Happening, Turn, With, attempt, happening};
 use crate::property::{self, Held, Violation};
 use crate::situation::{Key, describe, key};
 
@@ -50,37 +53,62 @@ pub struct Bounds {
     pub floods: bool,
     /// Hours pass.
     pub hours: bool,
-    /// Operators call, and things break, only while at most so many messages and disk operations are under way.
+    /// Operators call, timers fire and things break only while at most so many messages, logs and disk operations are
+    /// under way: otherwise they could pile up without end.
     pub under_way: usize,
     /// At most so many situations; 0: all.
     pub situations: usize,
+    /// The first protected situation ends it.
+    pub until_protected: bool,
 }
 
-/// Calls that begin, change or end a relationship and what a runbook needs around them.
-const CORE: &[Call] = &[
-    Call::AsReplica,
-    Call::StartInitialReplication,
-    Call::Suspend,
-    Call::Resume,
-    Call::Resynchronize,
-    Call::StopResynchronize,
-    Call::Prepare,
-    Call::Failover,
-    Call::RevertFailover,
-    Call::CommitFailover,
-    Call::Reverse,
-    Call::InitiateFailback,
-    Call::StartVm,
-    Call::TurnOffVm,
-    Call::CancelJob,
+/// Planned and unplanned failover, the way back by reversing, and what mends a relationship.
+const RUNBOOKS: &[Call] = &[
+    Prepare,
+    Failover,
+    RevertFailover,
+    CommitFailover,
+    Reverse,
+    StartVm,
+    TurnOffVm,
+    AsReplica,
+    StartInitialReplication,
+    Resume,
+    Resynchronize,
+];
+/// Pauses and resynchronizations, with a failover in their middle.
+const RESYNC: &[Call] =
+    &[Suspend, Resume, Resynchronize, StopResynchronize, Failover, RevertFailover, CancelJob];
+/// Failover, the way back, and what mends a relationship: short enough to be tried with everything that breaks.
+const FAULTS: &[Call] = &[
+    Failover,
+    CommitFailover,
+    AsReplica,
+    Reverse,
+    Resume,
+    TurnOffVm,
+    Resynchronize,
+    StartInitialReplication,
+];
+/// An unplanned failover and the failback of the recovery point to the former primary.
+const FAILBACK: &[Call] = &[
+    Failover,
+    CommitFailover,
+    AsReplica,
+    InitiateFailback,
+    Reverse,
+    Resume,
+    TurnOffVm,
+    StartVm,
+    Resynchronize,
+    StartInitialReplication,
+    CancelJob,
 ];
 
 impl Bounds {
-    /// One relationship with the calls of the runbooks; nothing breaks.
-    #[must_use]
-    pub fn core() -> Self {
+    fn of(calls: &[Call]) -> Self {
         Self {
-            calls: CORE.to_vec(),
+            calls: calls.to_vec(),
             cuts: false,
             crashes: false,
             shutdowns: false,
@@ -88,21 +116,40 @@ impl Bounds {
             workers: false,
             broken_at_once: 0,
             later: false,
-            writes: true,
+            writes: false,
             floods: false,
             hours: false,
-            under_way: 1,
+            under_way: 0,
             situations: 0,
+            until_protected: false,
         }
     }
 
-    /// One relationship, the calls of the runbooks, and what breaks, one thing at a time.
+    /// Planned and unplanned failover and the way back; nothing breaks.
     #[must_use]
-    pub fn faults() -> Self {
-        Self { cuts: true, crashes: true, broken_at_once: 1, ..Self::core() }
+    pub fn runbooks() -> Self {
+        Self::of(RUNBOOKS)
     }
 
-    /// Every call and every fault.
+    /// Pauses and resynchronizations.
+    #[must_use]
+    pub fn resync() -> Self {
+        Self::of(RESYNC)
+    }
+
+    /// An unplanned failover and the failback.
+    #[must_use]
+    pub fn failback() -> Self {
+        Self::of(FAILBACK)
+    }
+
+    /// Failover and the way back while links are cut and hosts lose power, one thing at a time.
+    #[must_use]
+    pub fn faults() -> Self {
+        Self { cuts: true, crashes: true, broken_at_once: 1, ..Self::of(FAULTS) }
+    }
+
+    /// Every call and every fault, while something is under way, too: more than can be visited.
     #[must_use]
     pub fn all() -> Self {
         Self {
@@ -112,8 +159,10 @@ impl Bounds {
             workers: true,
             broken_at_once: 2,
             later: true,
+            writes: true,
             floods: true,
             hours: true,
+            under_way: 1,
             ..Self::faults()
         }
     }
@@ -127,8 +176,24 @@ struct Node {
     act: u16,
     /// Its edges in the list of all.
     edges: std::ops::Range<u32>,
-    /// Some machine is protected in it; all are.
+    /// Every machine is protected in it.
     goal: bool,
+    /// Mode, state and power of every copy, in the order of hosts.
+    shown: Vec<Shown>,
+}
+
+/// What a copy shows.
+pub type Shown = (CopyId, Mode, ReplicationState, Power);
+
+fn shown(world: &World) -> Vec<Shown> {
+    let power = |copy| world.machine(copy).map_or(Power::Off, |machine| machine.power);
+    let copies = world.copies().filter(|copy| !copy.vm.is_test());
+    copies
+        .map(|copy| {
+            let (mode, state) = property::side(world, copy);
+            (copy, mode, state, power(copy))
+        })
+        .collect()
 }
 
 /// What was found.
@@ -153,6 +218,7 @@ struct Next {
     /// The world, if its situation was not known when its turn came.
     world: Option<Box<World0>>,
     goal: bool,
+    shown: Vec<Shown>,
     rules: Vec<String>,
     held: Held,
 }
@@ -160,7 +226,7 @@ struct Next {
 impl Next {
     /// An act that leads nowhere.
     fn nowhere(act: Act, world: &World0, rules: Vec<String>, held: Held) -> Self {
-        Self { act, key: key(world), world: None, goal: false, rules, held }
+        Self { act, key: key(world), world: None, goal: false, shown: Vec::new(), rules, held }
     }
 }
 
@@ -178,7 +244,10 @@ pub fn explore(start: World0, bounds: &Bounds, threads: NonZeroUsize) -> StoreRe
     let mut interned = BTreeMap::new();
     let goal = protected(&start.world);
     found.keys.insert(key(&start), 0);
-    found.nodes.push(Node { parent: 0, act: 0, edges: 0..0, goal });
+    found.nodes.push(Node { parent: 0, act: 0, edges: 0..0, goal, shown: shown(&start.world) });
+    if goal && bounds.until_protected {
+        return Ok(found);
+    }
     let mut edge: VecDeque<(u32, Box<World0>)> = VecDeque::from([(0, Box::new(start))]);
     while !edge.is_empty() {
         let round: Vec<_> = edge.drain(..edge.len().min(ROUND)).collect();
@@ -212,10 +281,17 @@ pub fn explore(start: World0, bounds: &Bounds, threads: NonZeroUsize) -> StoreRe
                 let known = found.keys.get(&next.key).copied();
                 let to = match (known, next.world) {
                     (Some(to), _) => to,
-                    (None, Some(world)) if bounds.situations == 0 || found.nodes.len() < bounds.situations => {
+                    (None, Some(world))
+                        if bounds.situations == 0 || found.nodes.len() < bounds.situations =>
+                    {
                         let to = u32::try_from(found.nodes.len()).unwrap_or(u32::MAX);
                         found.keys.insert(next.key, to);
-                        found.nodes.push(Node { parent: *from, act, edges: 0..0, goal: next.goal });
+                        let node =
+                            Node { parent: *from, act, edges: 0..0, goal: next.goal, shown: next.shown };
+                        found.nodes.push(node);
+                        if next.goal && bounds.until_protected {
+                            return Ok(found);
+                        }
                         edge.push_back((to, world));
                         to
                     }
@@ -258,7 +334,11 @@ fn expand(world: &World0, bounds: &Bounds, known: &HashMap<Key, u32>) -> StoreRe
         if refused || done == Done::Nothing {
             // A refusal changes nothing: the same world serves the next call, and a change shows there.
             let changed = refused && key(&sim) != key(world);
-            let held = if changed { property::broken("refusal", format!("{act:?} changed something")) } else { Ok(()) };
+            let held = if changed {
+                property::broken("refusal", format!("{act:?} changed something"))
+            } else {
+                Ok(())
+            };
             if held.is_err() || !rules.is_empty() {
                 nexts.push(Next::nowhere(act, world, rules, held));
             }
@@ -272,7 +352,8 @@ fn expand(world: &World0, bounds: &Bounds, known: &HashMap<Key, u32>) -> StoreRe
             held = claims(&sim)?;
         }
         let goal = protected(&sim.world);
-        nexts.push(Next { act, key, world: fresh.then_some(sim), goal, rules, held });
+        let shown = if fresh { shown(&sim.world) } else { Vec::new() };
+        nexts.push(Next { act, key, world: fresh.then_some(sim), goal, shown, rules, held });
     }
     Ok(nexts)
 }
@@ -304,12 +385,10 @@ fn rules<D: DiskStore>(sim: &mut Sim<D>) -> Vec<String> {
 /// Everything that may happen next.
 #[must_use]
 pub fn acts(world: &World, bounds: &Bounds) -> Vec<Act> {
-    let mut all: BTreeSet<Act> = world
-        .pending()
-        .filter_map(|(_, event)| happening(world, event))
-        .map(Act::Happens)
-        .collect();
+    let mut all: BTreeSet<Act> =
+        world.pending().filter_map(|(_, event)| happening(world, event)).map(Act::Happens).collect();
     if under_way(world) > bounds.under_way {
+        all.retain(|act| !matches!(act, Act::Happens(Happening::Timer(..))));
         return all.into_iter().collect();
     }
     let hosts: Vec<HostId> = (0..).map(HostId).take(world.hosts.len()).collect();
@@ -356,7 +435,8 @@ fn acts_on(world: &World, bounds: &Bounds, copy: CopyId, all: &mut BTreeSet<Act>
     let Some(machine) = world.machine(copy) else { return };
     let state = property::state(world, copy);
     for call in &bounds.calls {
-        let choices = choices(*call, world, copy).into_iter().filter(|with| bounds.later || *with != With::Later);
+        let choices =
+            choices(*call, world, copy).into_iter().filter(|with| bounds.later || *with != With::Later);
         all.extend(choices.map(|with| Act::Ask(copy, *call, with)));
     }
     if machine.power != Power::Running {
@@ -367,7 +447,8 @@ fn acts_on(world: &World, bounds: &Bounds, copy: CopyId, all: &mut BTreeSet<Act>
     }
     // What was written and not sent yet is one situation, however much it is.
     let dirty = machine.content.closed.back().copied();
-    let quiet = state.is_none_or(|c| c.mode == Mode::None) || dirty.is_none_or(|closed| closed == machine.content.live);
+    let quiet = state.is_none_or(|c| c.mode == Mode::None)
+        || dirty.is_none_or(|closed| closed == machine.content.live);
     if bounds.writes && (quiet || !bounds.floods) {
         all.insert(Act::Write { copy, block: copy.host.0, blocks: 1 });
     }
@@ -379,7 +460,9 @@ fn acts_on(world: &World, bounds: &Bounds, copy: CopyId, all: &mut BTreeSet<Act>
 /// Messages, unanswered requests and disk operations that are under way.
 fn under_way(world: &World) -> usize {
     let queued = |event: &Event| matches!(event, Event::Done { .. } | Event::Broken { .. });
-    world.flows().len() + world.pending().filter(|(_, event)| queued(event)).count()
+    let received = |copy| property::state(world, copy).map_or(0, |c| c.received.len());
+    let waiting: usize = world.copies().map(received).sum();
+    waiting + world.flows().len() + world.pending().filter(|(_, event)| queued(event)).count()
 }
 
 /// The parameters of a call that are tried.
@@ -396,7 +479,9 @@ fn choices(call: Call, world: &World, copy: CopyId) -> Vec<With> {
         Call::InitiateFailback => points(CopyId { host: crate::act::other_host(world, copy), vm: copy.vm }),
         Call::StartInitialReplication => vec![With::Defaults, With::Seeded, With::Later],
         Call::Resynchronize => vec![With::Defaults, With::Later],
-        Call::Modify => vec![With::Settings { frequency: Frequency::Minutes5, history: 1, auto_resync: true }],
+        Call::Modify => {
+            vec![With::Settings { frequency: Frequency::Minutes5, history: 1, auto_resync: true }]
+        }
         _ => vec![With::Defaults],
     }
 }
@@ -423,6 +508,11 @@ pub struct Stuck {
 }
 
 impl Explored {
+    /// The situations that `wanted` picks by what their copies show, as their numbers.
+    pub fn showing<'a>(&'a self, wanted: impl Fn(&[Shown]) -> bool + 'a) -> impl Iterator<Item = u32> + 'a {
+        (0u32..).zip(&self.nodes).filter(move |(_, node)| wanted(&node.shown)).map(|(at, _)| at)
+    }
+
     /// Situations.
     #[must_use]
     pub fn situations(&self) -> usize {
@@ -464,7 +554,8 @@ impl Explored {
             }
         }
         let mut way: Vec<Option<(u16, u32)>> = vec![None; self.nodes.len()];
-        let mut queue: VecDeque<u32> = (0u32..).zip(&self.nodes).filter(|(_, n)| n.goal).map(|(at, _)| at).collect();
+        let mut queue: VecDeque<u32> =
+            (0u32..).zip(&self.nodes).filter(|(_, n)| n.goal).map(|(at, _)| at).collect();
         while let Some(at) = queue.pop_front() {
             for (from, act) in &into[at as usize] {
                 let from = *from as usize;
@@ -492,6 +583,19 @@ impl Explored {
         }
         Ok(all.into_values().collect())
     }
+}
+
+/// The shortest way from a world to protection, without faults and in the order that any clock allows: tried out, not
+/// put together of ways from other worlds. `None` if there is none among so many situations.
+///
+/// # Errors
+/// The store failed.
+pub fn way_out(world: &World0, situations: usize, threads: NonZeroUsize) -> StoreResult<Option<Vec<Act>>> {
+    let calls = Call::ALL.iter().copied().filter(|call| !matches!(call, Call::DestroyVm | Call::Modify));
+    let bounds = Bounds { calls: calls.collect(), situations, until_protected: true, ..Bounds::runbooks() };
+    let found = explore(world.clone(), &bounds, threads)?;
+    let last = (0u32..).zip(&found.nodes).find(|(_, node)| node.goal).map(|(at, _)| at);
+    Ok(last.map(|last| found.way_to(last)))
 }
 
 /// The world after these acts.

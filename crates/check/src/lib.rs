@@ -7,13 +7,17 @@
 //! * [`property`]: what must hold at every moment
 //! * [`oracle`]: what every disk must hold; [`watch`]: an onlooker who asks it
 //! * [`walk`]: random walks of any length; [`recover`]: an operator who knows the way out
+//! * [`shrink`]: a failing trace made short
+//! * [`known`]: dead ends that the real system has
 //! * [`explore`]: every reachable situation, breadth-first; the shortest way from one to another
 
 pub mod act;
 pub mod explore;
+pub mod known;
 pub mod oracle;
 pub mod property;
 pub mod recover;
+pub mod shrink;
 pub mod situation;
 pub mod small;
 pub mod walk;

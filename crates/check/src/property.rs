@@ -333,7 +333,8 @@ pub fn protected(world: &World, vm: VmId) -> bool {
     };
     leader(world, vm).is_some_and(|(p, r)| {
         let replicates = [p, r].iter().all(|copy| {
-            state(world, *copy).is_some_and(|c| c.phase == Phase::Replicating && c.job.is_none() && !c.merging)
+            state(world, *copy)
+                .is_some_and(|c| c.phase == Phase::Replicating && c.job.is_none() && !c.merging)
         });
         let linked = world.links.iter().any(|link| link.joins(p.host, r.host) && !link.cut);
         replicates && linked && sound(p.host) && sound(r.host)

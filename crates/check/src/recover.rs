@@ -40,15 +40,15 @@ fn off(world: &World, copy: CopyId, call: Call) -> Vec<Act> {
 }
 
 /// What an operator does next to have the machine protected again; `None` when it is. While something is under way
-/// that ends by itself, that is waiting.
+/// that ends by itself, that is waiting. `step` counts what was tried: where the best is refused, another way is next.
 #[must_use]
-pub fn next(world: &World, vm: VmId) -> Option<Vec<Act>> {
+pub fn next(world: &World, vm: VmId, step: usize) -> Option<Vec<Act>> {
     if protected(world, vm) {
         return None;
     }
     let copies = copies_of(world, vm);
     if let Some(copy) = copies.iter().find(|copy| world.machine(copy.test()).is_some()) {
-        return Some(ask(*copy, Call::RevertFailover));
+        return Some(off(world, *copy, Call::RevertFailover));
     }
     let found = |mode: Mode, wanted: &[S]| {
         copies.iter().copied().find(|copy| {
@@ -56,7 +56,8 @@ pub fn next(world: &World, vm: VmId) -> Option<Vec<Act>> {
             m == mode && wanted.contains(&s)
         })
     };
-    let busy = |copy: &&CopyId| state(world, **copy).is_some_and(|c| c.job.is_some() || c.scheduled.is_some());
+    let busy =
+        |copy: &&CopyId| state(world, **copy).is_some_and(|c| c.job.is_some() || c.scheduled.is_some());
     if let Some(copy) = found(Mode::Replica, &[S::FailbackInProgress]) {
         return Some(ask(copy, Call::CancelJob));
     }
@@ -67,11 +68,11 @@ pub fn next(world: &World, vm: VmId) -> Option<Vec<Act>> {
         return Some(ask(copy, Call::RevertFailover));
     }
     if let Some(copy) = found(Mode::Replica, &[S::FailbackComplete]) {
-        return Some(away(world, copy, &copies));
+        return Some(away(world, copy, &copies, step));
     }
     let over = found(Mode::Replica, &[S::Recovered, S::Committed]);
     if let Some(over) = over {
-        return Some(away(world, over, &copies));
+        return Some(away(world, over, &copies, step));
     }
     if let Some(copy) = found(Mode::Primary, &[S::SyncedReplicationComplete]) {
         return Some(ask(copy, Call::RevertFailover));
@@ -82,24 +83,24 @@ pub fn next(world: &World, vm: VmId) -> Option<Vec<Act>> {
     }
 }
 
-/// A machine runs, or could, away from home: the other side becomes its replica.
-fn away(world: &World, copy: CopyId, copies: &[CopyId]) -> Vec<Act> {
+/// A machine runs, or could, away from home. What is best is tried first; where it is refused, what comes next.
+fn away(world: &World, copy: CopyId, copies: &[CopyId], step: usize) -> Vec<Act> {
     let Some(other) = copies.iter().copied().find(|other| *other != copy) else {
         return off(world, copy, Call::Remove);
     };
-    let (mode, shown) = side(world, copy);
-    let failover = (mode, shown) == (Mode::Replica, S::Recovered);
-    match side(world, other) {
-        (Mode::Replica, S::WaitingToCompleteInitialReplication) => off(world, copy, Call::Reverse),
-        (Mode::Primary, S::Replicating | S::Critical | S::Suspended) if failover => {
-            [off(world, copy, Call::RevertFailover), ask(other, Call::Resume)].concat()
-        }
-        // What cannot be made a replica any more gives up what it has.
-        (Mode::Replica, S::FailbackComplete | S::Recovered | S::Committed | S::Critical)
-        | (Mode::Primary, _) => off(world, other, Call::AsReplica),
-        (Mode::Replica, _) | (Mode::None, _) => off(world, copy, Call::Remove),
-        _ => wait(),
+    let shown = side(world, copy).1;
+    let reverse = || [off(world, other, Call::RemoveCheckpoints), off(world, copy, Call::Reverse)].concat();
+    let mut ways = Vec::new();
+    if shown == S::Recovered {
+        ways.push([off(world, copy, Call::RevertFailover), ask(other, Call::Resume)].concat());
     }
+    match side(world, other) {
+        (Mode::Replica, S::WaitingToCompleteInitialReplication) => ways.push(reverse()),
+        _ if shown == S::FailbackComplete => ways.push(reverse()),
+        _ => ways.push([off(world, other, Call::AsReplica), off(world, copy, Call::Reverse)].concat()),
+    }
+    ways.extend([reverse(), off(world, copy, Call::Resume), off(world, copy, Call::Remove)]);
+    ways.swap_remove(step % ways.len())
 }
 
 /// What a primary's operator does.

@@ -18,7 +18,7 @@ use hvrsim_replica::operation::{PointChoice, Settings};
 use hvrsim_replica::service::Trust;
 use hvrsim_sim::Sim;
 use hvrsim_sim::ledger::Position;
-use hvrsim_sim::store::DiskStore;
+use hvrsim_sim::store::{DiskStore, ResyncCounts};
 use hvrsim_sim::world::{Content, DiskWork, Event, Load, Machine, Message, World};
 use hvrsim_types::id::{CopyId, Epoch, ExchangeId, HostId, JobId, LogSeq, PointId, SessionId, SwapId, VmId};
 use hvrsim_types::job::JobType;
@@ -87,8 +87,7 @@ struct SessionView {
     leader: CopyId,
     spec: SessionSpec,
     running: bool,
-    wrote: bool,
-    finished: bool,
+    counts: ResyncCounts,
 }
 
 #[derive(Debug, Serialize)]
@@ -337,9 +336,7 @@ impl Names {
             Request::FailbackRelease { session, given_up } => {
                 Request::FailbackRelease { session: self.session(*session), given_up: *given_up }
             }
-            Request::StillWanted { session } => {
-                Request::StillWanted { session: self.session(*session) }
-            }
+            Request::StillWanted { session } => Request::StillWanted { session: self.session(*session) },
         }
     }
 
@@ -383,8 +380,7 @@ fn project<D: DiskStore>(sim: &Sim<D>) -> Projection {
             leader: session.leader,
             spec: spec(&mut names, session.spec),
             running: session.running,
-            wrote: sim.store.resync_counts(*id).has_written(),
-            finished: sim.store.resync_counts(*id).blocks_done == sim.store.resync_counts(*id).blocks_total,
+            counts: sim.store.resync_counts(*id),
         })
         .collect();
     let (contents, contains) = contents(world);
@@ -412,15 +408,9 @@ fn host_view<D: DiskStore>(
     let jobs = open
         .map(|job| (names.job(id, job.id), job.kind, job.stage, job.session.map(|s| names.session(s))))
         .collect();
-    let machines = host.machines.iter().map(|(vm, m)| machine(sim, CopyId { host: id, vm: *vm }, m)).collect();
-    HostView {
-        up: host.up,
-        trust: host.service.trust,
-        accepts: host.service.accepts,
-        copies,
-        jobs,
-        machines,
-    }
+    let machines =
+        host.machines.iter().map(|(vm, m)| machine(sim, CopyId { host: id, vm: *vm }, m)).collect();
+    HostView { up: host.up, trust: host.service.trust, accepts: host.service.accepts, copies, jobs, machines }
 }
 
 fn machine<D: DiskStore>(sim: &Sim<D>, copy: CopyId, machine: &Machine) -> MachineView {
@@ -523,9 +513,8 @@ pub fn describe<D: DiskStore>(sim: &Sim<D>) -> String {
     for copy in world.copies() {
         let host = world.host(copy.host);
         let state = host.service.copies.get(&copy.vm);
-        let (mode, shown) = state.map_or_else(Default::default, |c| {
-            (c.mode.to_string(), c.state().powershell(c.mode).to_owned())
-        });
+        let (mode, shown) = state
+            .map_or_else(Default::default, |c| (c.mode.to_string(), c.state().powershell(c.mode).to_owned()));
         let power = world.machine(copy).map_or(Power::Off, |m| m.power);
         let vm = if world.vms.len() > 1 { format!("/{}", world.vm(copy.vm).name) } else { String::new() };
         let job = if state.is_some_and(|c| c.job.is_some()) { ", a job" } else { "" };

@@ -339,8 +339,7 @@ fn go<D: DiskStore>(
     if held.is_ok() {
         held = recovers(&mut sim, &mut watch)?;
     }
-    let walked =
-        Walked { shape: shape.clone(), acts, violation: held.err(), digest: sim.recorder.digest() };
+    let walked = Walked { shape: shape.clone(), acts, violation: held.err(), digest: sim.recorder.digest() };
     Ok((walked, sim))
 }
 
@@ -370,7 +369,7 @@ fn recovers<D: DiskStore>(sim: &mut Sim<D>, watch: &mut Watch) -> StoreResult<He
 
 fn lead_back<D: DiskStore>(sim: &mut Sim<D>, watch: &mut Watch, vm: VmId) -> StoreResult<Held> {
     let mut steps = 0;
-    while let Some(mut acts) = recover::next(&sim.world, vm) {
+    while let Some(mut acts) = recover::next(&sim.world, vm, steps) {
         // An operator looks before the next step.
         acts.push(Act::Wait(Span::MINUTE));
         for act in acts {

@@ -54,7 +54,11 @@ impl Watch {
     ///
     /// # Errors
     /// Outside, the store failed; inside, a claim that does not hold.
-    pub fn perform<D: DiskStore>(&mut self, act: Act, sim: &mut Sim<D>) -> StoreResult<Result<Done, Violation>> {
+    pub fn perform<D: DiskStore>(
+        &mut self,
+        act: Act,
+        sim: &mut Sim<D>,
+    ) -> StoreResult<Result<Done, Violation>> {
         if let Act::Wait(span) = act {
             return Ok(self.wait(span, sim)?.map(|()| Done::Yes));
         }
@@ -147,7 +151,9 @@ impl Watch {
         let was = self.before.get(&copy).cloned().unwrap_or_default();
         // Logs that this copy closed, and those that it applied, in their order.
         if let Some(sending) = now.sending
-            && was.sending.is_none_or(|before| before.log.closed != sending.log.closed || before.log.seq != sending.log.seq)
+            && was.sending.is_none_or(|before| {
+                before.log.closed != sending.log.closed || before.log.seq != sending.log.seq
+            })
         {
             self.oracle.close(copy, name(copy, sending.log));
         }
@@ -181,14 +187,18 @@ impl Watch {
             }
         }
         match (&was.phase, &now.phase) {
-            (Phase::Awaiting { session: Some(session) } | Phase::ResyncReceiving { session, .. }, Phase::Replicating)
-                if now.initial_complete && now.last_replication != was.last_replication =>
-            {
+            (
+                Phase::Awaiting { session: Some(session) } | Phase::ResyncReceiving { session, .. },
+                Phase::Replicating,
+            ) if now.initial_complete && now.last_replication != was.last_replication => {
                 self.oracle.arrived(copy, *session);
             }
             (Phase::ResyncReceiving { .. }, Phase::ResyncReceiving { .. }) => {}
             (Phase::ResyncReceiving { .. }, _) => self.oracle.restore(copy),
-            (_, Phase::Awaiting { session: Some(_) } | Phase::ResyncReceiving { .. } | Phase::Failback(_)) => {
+            (
+                _,
+                Phase::Awaiting { session: Some(_) } | Phase::ResyncReceiving { .. } | Phase::Failback(_),
+            ) => {
                 // An inconsistent disk that is being resynchronized goes back to being inconsistent.
                 self.oracle.mix(copy);
             }
@@ -211,7 +221,9 @@ impl Watch {
         match (&was.phase, &now.phase) {
             (Phase::Recovering { .. }, Phase::Recovered { point }) => self.oracle.failover(copy, *point),
             (Phase::Recovered { .. }, Phase::Recovered { .. }) => {}
-            (Phase::Recovered { .. }, Phase::Replicating) if now.mode == Mode::Replica => self.oracle.revert(copy),
+            (Phase::Recovered { .. }, Phase::Replicating) if now.mode == Mode::Replica => {
+                self.oracle.revert(copy)
+            }
             (Phase::Recovered { .. }, _) => self.oracle.commit(copy),
             _ => {}
         }
@@ -300,4 +312,3 @@ fn differs<D: DiskStore>(sim: &mut Sim<D>, copy: CopyId, view: View, content: &C
     sim.store.remove(fresh)?;
     Ok(difference.is_some())
 }
-

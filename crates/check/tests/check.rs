@@ -1,0 +1,156 @@
+//! What holds the simulator to its word, held to its own.
+
+use std::num::NonZeroUsize;
+
+use hvrsim_check::act::{Act, With};
+use hvrsim_check::explore::{Bounds, Explored, World0, explore, replay, way_out};
+use hvrsim_check::known;
+use hvrsim_check::property;
+use hvrsim_check::shrink::{Failing, shrink};
+use hvrsim_check::small::{Shape, copy};
+use hvrsim_check::walk::{again, walk};
+use hvrsim_replica::rule::Call;
+use hvrsim_sim::store::{Images, Stamps};
+use hvrsim_types::id::{HostId, VmId};
+use hvrsim_types::time::Span;
+
+fn threads(number: usize) -> NonZeroUsize {
+    NonZeroUsize::new(number).expect("it is not 0")
+}
+
+fn start() -> World0 {
+    Shape::default().protected(0, Stamps::default()).expect("the store works")
+}
+
+/// The calls of a planned failover, and no others.
+fn planned() -> Bounds {
+    use Call::{CommitFailover, Failover, Prepare, Reverse, RevertFailover, StartVm, TurnOffVm};
+    let calls = vec![Prepare, Failover, RevertFailover, CommitFailover, Reverse, StartVm, TurnOffVm];
+    Bounds { calls, writes: false, ..Bounds::runbooks() }
+}
+
+fn all_of(bounds: &Bounds, number: usize) -> Explored {
+    explore(start(), bounds, threads(number)).expect("the store works")
+}
+
+#[test]
+fn every_situation_of_a_planned_failover_keeps_every_claim() {
+    let found = all_of(&planned(), 2);
+    assert!(!found.cut_short, "the exploration ends");
+    assert_eq!(found.violations, Vec::new());
+    println!("{} situations, {} steps", found.situations(), found.steps());
+    assert!(found.situations() > 1000, "{}", found.situations());
+    // Sometimes: the rules of the runbook are all taken.
+    for rule in
+        ["PF-66", "PF-67", "PF-69", "PF-71", "PF-72", "PF-73", "PF-74", "PF-75", "UF-84", "ST-16", "ST-20"]
+    {
+        assert!(found.rules.contains(rule), "{rule} is never taken: {:?}", found.rules);
+    }
+}
+
+#[test]
+fn the_number_of_situations_does_not_depend_on_threads() {
+    let bounds = Bounds { situations: 800, ..planned() };
+    let count = |number| {
+        let found = all_of(&bounds, number);
+        (found.situations(), found.steps(), found.rules)
+    };
+    assert_eq!(count(1), count(3));
+}
+
+#[test]
+fn without_the_call_that_leads_out_a_dead_end_is_found() {
+    // With nothing but a pause there is no way back from it.
+    let bounds = Bounds { calls: vec![Call::Suspend], writes: false, ..Bounds::runbooks() };
+    let found = all_of(&bounds, 1);
+    let dead = found.dead_ends(&start(), &[]).expect("the store works");
+    assert!(!dead.is_empty(), "a pause without Resume-VMReplication is for good");
+}
+
+#[test]
+fn from_every_situation_of_a_resynchronization_something_leads_back() {
+    let found = all_of(&Bounds::resync(), 2);
+    assert!(!found.cut_short, "the exploration ends");
+    assert_eq!(found.violations, Vec::new());
+    println!("{} situations, {} steps", found.situations(), found.steps());
+    let dead = found.dead_ends(&start(), &[]).expect("the store works");
+    let unknown: Vec<_> = dead.iter().filter(|end| known::dead_end(&end.situation).is_none()).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+    for rule in ["RS-42", "RS-46", "RS-47", "RS-48", "RS-50", "RS-52", "RS-58", "RS-123", "RS-124"] {
+        assert!(found.rules.contains(rule), "{rule} is never taken: {:?}", found.rules);
+    }
+}
+
+#[test]
+fn the_shortest_way_out_of_an_unplanned_failover_is_told_and_works() {
+    let ask = |host, call| Act::Ask(copy(host), call, With::Defaults);
+    let acts = [
+        ask(1, Call::Failover),
+        Act::Wait(Span::MINUTE),
+        ask(1, Call::CommitFailover),
+        Act::Wait(Span::MINUTE),
+    ];
+    let lost = replay(&start(), &acts).expect("the store works");
+    assert!(!property::protected(&lost.world, VmId(0)));
+    let way = way_out(&lost, 20_000, threads(2)).expect("the store works").expect("there is a way");
+    let calls: Vec<Call> = way
+        .iter()
+        .filter_map(|act| if let Act::Ask(_, call, _) = act { Some(*call) } else { None })
+        .collect();
+    // The primary's machine is turned off, made a replica, and the roles are reversed, or the replica gives way.
+    assert!(calls.contains(&Call::AsReplica) || calls.contains(&Call::Remove), "{way:?}");
+    let back = replay(&lost, &way).expect("the store works");
+    assert!(property::protected(&back.world, VmId(0)), "{way:?}");
+}
+
+#[test]
+fn random_walks_keep_every_claim_and_an_operator_leads_them_back() {
+    for seed in 0..150 {
+        let walked = walk(seed).expect("the store works");
+        assert_eq!(walked.violation, None, "seed {seed}: {:?}", walked.acts);
+    }
+}
+
+#[test]
+fn a_walk_is_the_same_each_time_and_on_images() {
+    for seed in [3, 14] {
+        let walked = walk(seed).expect("the store works");
+        let (on_stamps, _) =
+            again(&walked.shape, Stamps::default(), seed, &walked.acts).expect("the store works");
+        assert_eq!(on_stamps, walked);
+        let folder = tempfile::tempdir().expect("there is room");
+        let (hosts, vms) = (["HV1".to_owned(), "HV2".to_owned()], ["web01".to_owned()]);
+        let images = Images::new(folder.path().join("run"), &hosts, &vms, seed).expect("there is room");
+        let (on_images, _) = again(&walked.shape, images, seed, &walked.acts).expect("the store works");
+        assert_eq!(on_images, walked, "the oracle agrees with real images, and the digests are one");
+    }
+}
+
+#[test]
+fn a_failing_trace_is_made_short() {
+    // A claim that cannot hold stands for a fault: nobody may ever be led back from two copies without a link.
+    let ask = |host, call| Act::Ask(copy(host), call, With::Defaults);
+    let noise = [
+        Act::Write { copy: copy(0), block: 1, blocks: 2 },
+        Act::Wait(Span::HOUR),
+        Act::Cut(HostId(0), HostId(1)),
+        Act::Mend(HostId(0), HostId(1)),
+    ];
+    let mut acts = vec![ask(0, Call::Enable), Act::Wait(Span::minutes(2))];
+    acts.extend(noise);
+    acts.push(Act::Ask(copy(0), Call::DestroyVm, With::Defaults));
+    acts.extend(noise);
+    acts.extend([
+        ask(0, Call::TurnOffVm),
+        ask(0, Call::Remove),
+        Act::Ask(copy(0), Call::DestroyVm, With::Defaults),
+    ]);
+    let shape = Shape { used: 3, ..Shape::default() };
+    let (walked, _) = again(&shape, Stamps::default(), 1, &acts).expect("the store works");
+    let violation = walked.violation.expect("a machine that was deleted is not protected again");
+    let short = shrink(Failing { shape, seed: 1, acts: walked.acts, violation: violation.clone() })
+        .expect("the store works");
+    assert_eq!(short.violation.claim, violation.claim);
+    assert!(short.acts.len() <= 4, "{:?}", short.acts);
+    assert_eq!(short.shape.used, 1);
+}
