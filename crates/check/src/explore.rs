@@ -13,7 +13,6 @@ use hvrsim_replica::rule::Call::{
     Reverse, RevertFailover, StartInitialReplication, StartVm, StopResynchronize, Suspend, TurnOffVm,
 };
 use hvrsim_replica::service::Trust;
-use hvrsim_scenario::batch;
 use hvrsim_sim::Sim;
 use hvrsim_sim::store::{DiskStore, Stamps, StoreResult};
 use hvrsim_sim::trace::What;
@@ -252,16 +251,7 @@ pub fn explore(start: World0, bounds: &Bounds, threads: NonZeroUsize) -> StoreRe
     while !edge.is_empty() {
         let round: Vec<_> = edge.drain(..edge.len().min(ROUND)).collect();
         let known = &found.keys;
-        let mut expanded: Vec<StoreResult<Vec<Next>>> = Vec::with_capacity(round.len());
-        batch::run(
-            &round,
-            threads,
-            |(_, world)| expand(world, bounds, known),
-            |_, nexts| {
-                expanded.push(nexts);
-                std::ops::ControlFlow::Continue(())
-            },
-        );
+        let expanded = spread(&round, threads, |(_, world)| expand(world, bounds, known));
         for ((from, _), nexts) in round.iter().zip(expanded) {
             let begin = u32::try_from(found.edges.len()).unwrap_or(u32::MAX);
             for next in nexts? {
@@ -307,6 +297,19 @@ pub fn explore(start: World0, bounds: &Bounds, threads: NonZeroUsize) -> StoreRe
         }
     }
     Ok(found)
+}
+
+/// Works on every item, each thread on a part of them; results in the items' order.
+fn spread<T: Sync, R: Send>(items: &[T], threads: NonZeroUsize, work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let part = items.len().div_ceil(threads.get()).max(1);
+    let work = &work;
+    std::thread::scope(|scope| {
+        let parts: Vec<_> = items
+            .chunks(part)
+            .map(|part| scope.spawn(move || part.iter().map(work).collect::<Vec<R>>()))
+            .collect();
+        parts.into_iter().flat_map(|part| part.join().expect("what panics in an act is caught")).collect()
+    })
 }
 
 fn protected(world: &World) -> bool {
