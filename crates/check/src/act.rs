@@ -271,6 +271,8 @@ pub fn happening(world: &World, event: &Event) -> Option<Happening> {
         Event::SessionRead { session, .. } => Happening::Read(leader(session)?),
         Event::SessionBroken { session, .. } => Happening::Broken(leader(session)?),
         Event::LinkBack { link, .. } => Happening::LinkBack(*link),
+        // Ends of incidents that nothing here begins.
+        Event::HostBack { .. } | Event::Flap { .. } | Event::Mended { .. } => return None,
     })
 }
 

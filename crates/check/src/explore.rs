@@ -426,7 +426,7 @@ pub fn acts(world: &World, bounds: &Bounds) -> Vec<Act> {
     }
     let test = world.copies().filter(|copy| copy.vm.is_test() && world.host(copy.host).up);
     for copy in test.filter(|_| bounds.calls.contains(&Call::TestFailover)) {
-        all.insert(Act::Ask(copy, Call::StartVm, With::Defaults));
+        all.insert(Act::Ask(copy, StartVm, With::Defaults));
     }
     if bounds.hours && hour_tells(world) {
         all.insert(Act::Hour);
@@ -478,10 +478,10 @@ fn choices(call: Call, world: &World, copy: CopyId) -> Vec<With> {
         all
     };
     match call {
-        Call::Failover | Call::TestFailover => points(copy),
-        Call::InitiateFailback => points(CopyId { host: crate::act::other_host(world, copy), vm: copy.vm }),
-        Call::StartInitialReplication => vec![With::Defaults, With::Seeded, With::Later],
-        Call::Resynchronize => vec![With::Defaults, With::Later],
+        Failover | Call::TestFailover => points(copy),
+        InitiateFailback => points(CopyId { host: crate::act::other_host(world, copy), vm: copy.vm }),
+        StartInitialReplication => vec![With::Defaults, With::Seeded, With::Later],
+        Resynchronize => vec![With::Defaults, With::Later],
         Call::Modify => {
             vec![With::Settings { frequency: Frequency::Minutes5, history: 1, auto_resync: true }]
         }

@@ -145,7 +145,6 @@ impl Swarm {
             failback_staged: draws.one_in(4),
             initial_full: draws.one_in(4),
             failback_points: !draws.one_in(5),
-            ..Profile::default()
         };
         let blocks = [4, 16, 64][draws.below(3)];
         let shape = Shape {

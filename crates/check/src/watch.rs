@@ -222,7 +222,7 @@ impl Watch {
             (Phase::Recovering { .. }, Phase::Recovered { point }) => self.oracle.failover(copy, *point),
             (Phase::Recovered { .. }, Phase::Recovered { .. }) => {}
             (Phase::Recovered { .. }, Phase::Replicating) if now.mode == Mode::Replica => {
-                self.oracle.revert(copy)
+                self.oracle.revert(copy);
             }
             (Phase::Recovered { .. }, _) => self.oracle.commit(copy),
             _ => {}
@@ -296,9 +296,11 @@ const fn began(step: &FailbackStep) -> bool {
     !matches!(step, FailbackStep::Asking)
 }
 
-/// Whether a view of a copy differs from what it must hold. The content is written into a disk of its own.
+/// Whether a view of a copy differs from what it must hold. The content is written into a disk of its own, on a host
+/// beyond the last one, for which a store of images needs a name, too.
 fn differs<D: DiskStore>(sim: &mut Sim<D>, copy: CopyId, view: View, content: &Content) -> StoreResult<bool> {
-    let fresh = CopyId { host: HostId(u16::MAX), vm: copy.vm };
+    let beside = u16::try_from(sim.world.hosts.len()).unwrap_or(u16::MAX);
+    let fresh = CopyId { host: HostId(beside), vm: copy.vm };
     let mut disks = sim.world.vm(copy.vm).disks.clone();
     for disk in &mut disks {
         disk.initial = hvrsim_sim::store::Initial::Blank;
