@@ -4,6 +4,7 @@ mod bad_disk;
 mod bad_image;
 mod bad_input;
 mod batch;
+mod chromium;
 mod determinism;
 mod events;
 mod explain;
@@ -11,6 +12,7 @@ mod images;
 mod language;
 mod mistakes;
 mod reference;
+mod report;
 mod runs;
 
 use std::collections::BTreeMap;

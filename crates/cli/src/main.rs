@@ -15,6 +15,7 @@ mod new;
 mod out;
 mod reference;
 mod replay;
+mod report;
 mod resync;
 mod run;
 
@@ -40,6 +41,8 @@ enum Command {
     Schema(new::SchemaArguments),
     /// Make a logged run again, from its event log alone, and stop at the first difference
     Replay(replay::Arguments),
+    /// Make the HTML report of a run, from its event log alone
+    Report(report::Arguments),
     /// Show the timelines of two runs side by side
     Diff(diff::Arguments),
     /// Check everything about scenarios that can be known without running them
@@ -75,6 +78,7 @@ fn main() -> ExitCode {
         Command::New(arguments) => new::new(&arguments),
         Command::Schema(arguments) => new::print_schema(&arguments),
         Command::Replay(arguments) => replay::replay(&arguments),
+        Command::Report(arguments) => report::report(&arguments),
         Command::Diff(arguments) => diff::diff(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),

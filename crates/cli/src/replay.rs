@@ -53,7 +53,7 @@ type Failed = (Exit, String);
 fn again(arguments: &Arguments) -> Result<Exit, Failed> {
     let wrong = |message: String| (Exit::Input, message);
     let (text, log) = read_log(&arguments.log).map_err(wrong)?;
-    let scenario = scenario(&log, &arguments.log).map_err(wrong)?;
+    let scenario = scenario_of(&log, &arguments.log).map_err(wrong)?;
     let images = !log.header.images.is_empty();
     let folder = arguments.folder.clone().unwrap_or_else(|| input::folder(&arguments.log));
     let job = Job {
@@ -66,6 +66,9 @@ fn again(arguments: &Arguments) -> Result<Exit, Failed> {
         keep: false,
         events: None,
         trace: None,
+        report: None,
+        coverage: false,
+        measure: false,
         golden: None,
         windows_events: false,
         scenario,
@@ -90,7 +93,7 @@ fn again(arguments: &Arguments) -> Result<Exit, Failed> {
 }
 
 /// The scenario as the log holds it.
-fn scenario(log: &Log, path: &std::path::Path) -> Result<Scenario, String> {
+pub(crate) fn scenario_of(log: &Log, path: &std::path::Path) -> Result<Scenario, String> {
     let name = format!("{} (its scenario)", path.display());
     let source = Source::new(name, log.header.scenario.clone());
     let include = |path: &str| {

@@ -7,6 +7,7 @@ use hvrsim_types::state::{Mode, Power, ReplicationState, ReplicationType};
 use hvrsim_types::time::{Instant, Span};
 use serde::{Deserialize, Serialize};
 
+use crate::job::Stage;
 use crate::operation::{Operation, Settings};
 use crate::rule::Call;
 use crate::service::Trust;
@@ -458,6 +459,15 @@ pub enum Note {
         job: JobId,
         /// Its type.
         kind: JobType,
+        /// What it is at.
+        stage: Stage,
+    },
+    /// A job goes on to something else.
+    JobStage {
+        /// The job.
+        job: JobId,
+        /// What it is at now.
+        stage: Stage,
     },
     /// A job ended.
     JobEnded {

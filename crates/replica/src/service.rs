@@ -464,13 +464,17 @@ impl Work<'_> {
     pub(crate) fn start_job(&mut self, kind: JobType, stage: Stage) -> JobId {
         let job = self.jobs.start(self.vm, kind, stage, self.moment.now);
         self.copy.job = Some(job);
-        self.note(Note::JobStarted { job, kind });
+        self.note(Note::JobStarted { job, kind, stage });
         job
     }
 
     pub(crate) fn stage(&mut self, stage: Stage) {
-        if let Some(job) = self.copy.job.and_then(|id| self.jobs.get_mut(id)) {
+        if let Some(job) = self.copy.job.and_then(|id| self.jobs.get_mut(id))
+            && job.stage != stage
+        {
             job.stage = stage;
+            let job = job.id;
+            self.note(Note::JobStage { job, stage });
         }
     }
 

@@ -85,7 +85,7 @@ impl Trace<'_> {
                 let name = format!("{mode} {}", state.powershell(mode));
                 self.state(record, name, rule.clone());
             }
-            What::Note(Note::JobStarted { job, kind }) => self.job(record, "b", job.0, kind.label()),
+            What::Note(Note::JobStarted { job, kind, .. }) => self.job(record, "b", job.0, kind.label()),
             What::Note(Note::JobEnded { job, kind, .. }) => self.job(record, "e", job.0, kind.label()),
             What::Called { call, .. } => self.mark(record, &format!("> {call}")),
             What::Refused { call, .. } => self.mark(record, &format!("refused: {call}")),

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use hvrsim_sim::trace::{Record, What};
-use hvrsim_types::id::{HostId, VmId};
+use hvrsim_types::id::HostId;
 use hvrsim_types::state::Power;
 use hvrsim_types::time::Instant;
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::names::Names;
 
 /// The format of the log that this version writes and reads.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// The first line.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -88,6 +88,17 @@ pub struct Footer {
     pub end_ns: u64,
     /// BLAKE3 over the records' binary form, in hexadecimal.
     pub digest: String,
+    /// What did not come out as written; empty if the run is green.
+    pub failures: Vec<Failure>,
+}
+
+/// Something that did not come out as written.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Failure {
+    /// The line in the scenario, from 1.
+    pub line: u32,
+    /// What was expected, and what was found.
+    pub message: String,
 }
 
 /// The header as a line.
@@ -116,8 +127,8 @@ pub fn record(names: &Names, record: &Record) -> serde_json::Result<String> {
 ///
 /// # Errors
 /// None in practice: every field can be written.
-pub fn footer(records: u64, end: Instant, digest: &str) -> serde_json::Result<String> {
-    serde_json::to_string(&Footer { records, end_ns: end.0, digest: digest.to_owned() })
+pub fn footer(footer: &Footer) -> serde_json::Result<String> {
+    serde_json::to_string(footer)
 }
 
 /// A log as read.
@@ -152,7 +163,7 @@ impl Log {
             return Err(wrong(1, "this is no event log: it has a header, records and a footer".to_owned()));
         };
         let header = Self::header(first).map_err(|message| wrong(1, message))?;
-        let names = Names { hosts: header.hosts.clone(), vms: header.vms.clone() };
+        let names = Names::new(header.hosts.clone(), header.vms.clone());
         let read = |(number, line): (usize, &&str)| {
             read_record(&names, line).map_err(|message| wrong(number, message))
         };
@@ -183,22 +194,14 @@ impl Log {
     /// The names in it.
     #[must_use]
     pub fn names(&self) -> Names {
-        Names { hosts: self.header.hosts.clone(), vms: self.header.vms.clone() }
+        Names::new(self.header.hosts.clone(), self.header.vms.clone())
     }
 }
 
 fn read_record(names: &Names, line: &str) -> Result<Record, String> {
     let read: LineRead = serde_json::from_str(line).map_err(|error| format!("this is no record: {error}"))?;
-    let find = |all: &[String], name: &str| {
-        all.iter().position(|n| n == name).ok_or_else(|| format!("the header has no `{name}`"))
-    };
-    let host = match read.host {
-        Some(name) => Some(HostId(u16::try_from(find(&names.hosts, &name)?).unwrap_or(u16::MAX))),
-        None => None,
-    };
-    let vm = match read.vm {
-        Some(name) => Some(VmId(u32::try_from(find(&names.vms, &name)?).unwrap_or(u32::MAX))),
-        None => None,
-    };
+    let unknown = |name: &str| format!("the header has no `{name}`");
+    let host = read.host.map(|name| names.find_host(&name).ok_or_else(|| unknown(&name))).transpose()?;
+    let vm = read.vm.map(|name| names.find_vm(&name).ok_or_else(|| unknown(&name))).transpose()?;
     Ok(Record { seq: read.seq, at: Instant(read.at_ns), host, vm, what: read.what })
 }

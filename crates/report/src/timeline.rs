@@ -147,6 +147,16 @@ fn row(out: &mut String, names: &Names, at: Instant, of: (Option<HostId>, Option
     let _ = writeln!(out, "{}", row.trim_end());
 }
 
+/// A record in words, without the signs of the timeline; `None` if it is left out.
+pub(crate) fn words(names: &Names, record: &Record) -> Option<String> {
+    text(names, record).map(|text| text.trim_start().to_owned())
+}
+
+/// Whether a timeline tells of the record.
+pub(crate) fn tells(record: &Record) -> bool {
+    text(&Names::default(), record).is_some()
+}
+
 /// A record in words; `None` if the timeline leaves it out.
 fn text(names: &Names, record: &Record) -> Option<String> {
     Some(match &record.what {
@@ -202,6 +212,7 @@ fn text(names: &Names, record: &Record) -> Option<String> {
                 Bytes(counts.sent_bytes),
             )
         }
+        What::Heat { .. } | What::Choices { .. } => return None,
         What::Lost(losses) => {
             let lines: Vec<String> = losses.iter().map(|loss| format!("  lost {loss}")).collect();
             lines.join("\n")
@@ -231,7 +242,7 @@ fn note(note: &Note) -> Option<String> {
             };
             format!("  {} -> {}  [{rule}]", name(*before), name(*after))
         }
-        Note::JobStarted { .. } => return None,
+        Note::JobStarted { .. } | Note::JobStage { .. } => return None,
         Note::JobEnded { state: JobState::Completed, .. } => return None,
         Note::JobEnded { job, kind, state, code, text } => {
             format!("  job {} ({}) {state}: {} {text}", job.0, kind.label(), code.0)

@@ -1,5 +1,7 @@
 //! What the two halves say to each other.
 
+use std::ops::Range;
+
 use hvrsim_types::size::CELL;
 use serde::{Deserialize, Serialize};
 
@@ -106,6 +108,15 @@ pub struct Answer<C> {
 }
 
 impl<C> Answer<C> {
+    /// The bytes of the disk that it tells of, as far as the answer shows: a piece that is equal in its last blocks is
+    /// longer.
+    #[must_use]
+    pub fn range(&self) -> Range<u64> {
+        let told = self.zero.iter().chain(&self.write).map(|(first, count)| first + count).max();
+        let cells = u64::from(told.unwrap_or(0).max(self.compared).max(1));
+        self.start..self.start + cells * CELL
+    }
+
     /// Bytes of disk content in it, in whole cells.
     #[must_use]
     pub fn sent_bytes(&self) -> u64 {

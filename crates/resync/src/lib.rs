@@ -39,6 +39,7 @@ pub mod checkpoint;
 pub mod direct;
 mod error;
 mod frame;
+pub mod heat;
 pub mod history;
 pub mod runs;
 mod source;

@@ -2,17 +2,19 @@
 
 use hvrsim_replica::copy::Phase;
 use hvrsim_replica::exchange::{Effect, Envelope, Input, Log, Output, Request, Scope, SessionSpec};
+use hvrsim_resync::heat::Heat;
 use hvrsim_resync::history::{self, History, Step};
 use hvrsim_resync::{Candidates, Changes, Generation};
 use hvrsim_types::id::{CopyId, HostId, PointId, SessionId, VmId};
-use hvrsim_types::state::Power;
+use hvrsim_types::state::{Mode, Power, ReplicationState};
 use hvrsim_types::time::Span;
 
 use crate::incident::{Ill, Target};
 use crate::link::FlowId;
+use crate::look::Look;
 use crate::sim::{Sim, new_machine};
 use crate::store::{BlockSet, DiskSpec, DiskStore, Initial, ResyncCounts, ResyncSpec, StoreResult, View};
-use crate::trace::{Finding, What};
+use crate::trace::{Choice, Finding, What};
 use crate::world::{
     CONNECT_TIMEOUT, DiskWork, Event, Flow, LinkId, Load, MESSAGE_BYTES, Message, PointInfo, Session,
 };
@@ -376,7 +378,7 @@ impl<D: DiskStore> Sim<D> {
         let content = point.and_then(|p| self.world.points.get(&p)).map(|p| p.content);
         self.with(copy, |m| m.content.live = content.unwrap_or(m.content.base));
         self.input(copy, Input::FailoverReady)?;
-        self.tell_failed_over(copy);
+        self.tell_failed_over(copy, point);
         Ok(())
     }
 
@@ -404,9 +406,37 @@ impl<D: DiskStore> Sim<D> {
     }
 
     /// What the primary wrote and the failed-over copy has not.
-    fn tell_failed_over(&mut self, copy: CopyId) {
+    fn tell_failed_over(&mut self, copy: CopyId, point: Option<PointId>) {
         if let Some(primary) = self.other_copy(copy) {
+            self.tell_choices(copy, primary, point);
             self.tell_difference(copy, primary, copy);
+        }
+    }
+
+    /// What each recovery point of `copy` costs of what `whole` has.
+    fn tell_choices(&mut self, copy: CopyId, whole: CopyId, chosen: Option<PointId>) {
+        let Some(machine) = self.world.machine(whole).filter(|m| !m.mixed) else { return };
+        let points = self.points(copy).into_iter().filter_map(|point| {
+            let content = self.world.points.get(&point.id)?.content;
+            let lost = self.world.ledger.lost(machine.content.live, content);
+            Some(Choice { point: point.id, taken: point.taken, kind: point.kind, lost })
+        });
+        let points: Vec<Choice> = points.collect();
+        if !points.is_empty() {
+            self.record(Some(copy.host), Some(copy.vm), What::Choices { chosen, points });
+        }
+    }
+
+    /// Tells of every replica that can be failed over what each of its recovery points would cost now.
+    pub fn tell_all_choices(&mut self) {
+        let copies: Vec<CopyId> = self.world.copies().filter(|copy| !copy.vm.is_test()).collect();
+        for copy in copies {
+            let replica = self.copy(copy).is_some_and(|view| {
+                view.mode == Mode::Replica && view.state == ReplicationState::Replicating
+            });
+            if let (true, Some(primary)) = (replica, self.other_copy(copy)) {
+                self.tell_choices(copy, primary, None);
+            }
         }
     }
 
@@ -430,6 +460,9 @@ impl<D: DiskStore> Sim<D> {
         if let Some(brings) = point.or(live) {
             let session = Session { leader, spec, brings, running: false, version: 0 };
             self.world.sessions.insert(id, session);
+        }
+        if spec.view.is_some() {
+            self.tell_choices(source, source, spec.view);
         }
         Ok(())
     }
@@ -636,8 +669,14 @@ impl<D: DiskStore> Sim<D> {
 
     fn record_session(&mut self, id: SessionId, session: &Session, done: bool) {
         let counts = self.store.resync_counts(id);
-        let what = What::Session { source: session.spec.source, counts, done };
-        self.record(Some(session.spec.target), Some(session.leader.vm), what);
+        let source = session.spec.source;
+        let (host, vm) = (Some(session.spec.target), Some(session.leader.vm));
+        self.record(host, vm, What::Session { source, counts, done });
+        for (disk, map) in (0..).zip(self.store.resync_heat(id)) {
+            if map.total() != Heat::default() {
+                self.record(host, vm, What::Heat { source, disk, map });
+            }
+        }
     }
 
     /// Counts of a session, closed or not.

@@ -3,8 +3,9 @@
 
 use hvrsim_replica::exchange::{Note, Refusal};
 use hvrsim_replica::service::Trust;
-use hvrsim_types::id::{HostId, JobId, VmId};
-use hvrsim_types::state::Power;
+use hvrsim_resync::heat::HeatMap;
+use hvrsim_types::id::{HostId, JobId, PointId, VmId};
+use hvrsim_types::state::{Power, ReplicationType};
 use hvrsim_types::time::{Instant, Span};
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +13,7 @@ use crate::ledger::Loss;
 use crate::store::ResyncCounts;
 
 /// The version of the records; raised when one changes its meaning.
-pub const TRACE_VERSION: u32 = 1;
+pub const TRACE_VERSION: u32 = 2;
 
 /// What happened.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -125,6 +126,35 @@ pub enum What {
         /// The other end, if it is about a link.
         to: Option<HostId>,
     },
+    /// What a session did where on a disk; follows its [`What::Session`].
+    Heat {
+        /// Where the content came from.
+        source: HostId,
+        /// Which disk.
+        disk: u8,
+        /// The map.
+        map: HeatMap,
+    },
+    /// What a failover, or failback, to each recovery point costs: told when one is done, and at the end of a run.
+    Choices {
+        /// The point that was taken, if one was.
+        chosen: Option<PointId>,
+        /// All that the copy keeps.
+        points: Vec<Choice>,
+    },
+}
+
+/// A recovery point that a failover may choose.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Choice {
+    /// The point.
+    pub point: PointId,
+    /// The moment of the primary whose content it has.
+    pub taken: Instant,
+    /// Its kind.
+    pub kind: ReplicationType,
+    /// What is lost with it, by tag.
+    pub lost: Vec<Loss>,
 }
 
 /// Power of a host.

@@ -1,4 +1,4 @@
-//! The outside programs that tests judge images with: from Debian's packages, and under the target folder what
+//! The outside programs that tests judge images and reports with: from Debian's packages, and under the target folder what
 //! Debian has not or has too old: readers in Python, and one in Rust with more dependencies than the program may
 //! have.
 
@@ -20,6 +20,9 @@ struct Tool {
 const TOOLS: &[Tool] = &[
     Tool { program: "qemu-img", packages: &["qemu-utils"] },
     Tool { program: "7z", packages: &["p7zip-full", "7zip"] },
+    // The report is looked at in it, and the stepper is driven through the other.
+    Tool { program: "chromium", packages: &["chromium"] },
+    Tool { program: "tmux", packages: &["tmux"] },
 ];
 
 /// The formats that 7-Zip must know; its releases before 21 know no VHDX.

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use hvrsim_report::heat::{Heat, HeatMap};
+use hvrsim_report::heat;
 use hvrsim_resync::direct::{Summary, Watch};
+use hvrsim_resync::heat::{Heat, HeatMap};
 use hvrsim_resync::throttle::Throttle;
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -108,7 +109,7 @@ impl Screen {
     pub(super) fn report(&self, arguments: &Pair, title: &str) -> Result<(), Failure> {
         let (Some(path), Some(map)) = (&arguments.report, &self.map) else { return Ok(()) };
         let took = format!("{:.1} s", self.begun.elapsed().as_secs_f64());
-        let page = lock(map).page(title, &[("took", took)]);
+        let page = heat::page(&lock(map), title, &[("took", took)]);
         crate::out::write_whole(path, page.as_bytes()).map_err(|error| {
             Failure::environment(format!(
                 "{}: {error}; the resynchronization itself is done as told above",

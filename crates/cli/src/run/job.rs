@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant as Clock};
 
+use hvrsim_report::coverage::Coverage;
 use hvrsim_report::timeline::standing;
 use hvrsim_report::transcript::Transcript;
 use hvrsim_scenario::run::{Ended, Observer, Options, Stopped};
@@ -17,6 +18,7 @@ use super::log::EventLog;
 use super::watcher::{Watcher, names_of};
 use crate::Exit;
 use crate::input;
+use crate::report;
 
 /// Where disks are kept.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -46,6 +48,11 @@ pub(crate) struct Job {
     pub(crate) keep: bool,
     pub(crate) events: Option<PathBuf>,
     pub(crate) trace: Option<PathBuf>,
+    pub(crate) report: Option<PathBuf>,
+    /// The rules that it takes are counted.
+    pub(crate) coverage: bool,
+    /// At the end every host's replication is measured.
+    pub(crate) measure: bool,
     pub(crate) golden: Option<Golden>,
     /// The Windows event logs are printed at the end.
     pub(crate) windows_events: bool,
@@ -57,6 +64,7 @@ pub(crate) struct Told {
     pub(crate) stdout: String,
     pub(crate) stderr: String,
     pub(crate) took: Duration,
+    pub(crate) coverage: Coverage,
 }
 
 /// Why a run did not come to its end.
@@ -91,26 +99,44 @@ impl Job {
         format!("{}{cell}{seed}", self.scenario.source.name)
     }
 
+    /// The command that makes this run, and no other.
+    pub(crate) fn command(&self) -> String {
+        let mut command = format!("hvrsim run {} --seed {}", report::quoted(&self.file), self.seed());
+        for (name, value) in &self.scenario.params {
+            let _ = write!(command, " --param {}", report::quoted(Path::new(&format!("{name}={value}"))));
+        }
+        for (vm, image) in &self.disks {
+            let _ = write!(command, " --disk {vm}={}", report::quoted(image));
+        }
+        command
+    }
+
     /// Carries it out. With `timeline` it is printed while it happens.
     pub(crate) fn run(&self, timeline: bool) -> Told {
         let begun = Clock::now();
-        let told = self.told(timeline).unwrap_or_else(|broken| (broken.exit, String::new(), broken.message));
-        let (exit, stdout, stderr) = told;
-        Told { exit, stdout, stderr, took: begun.elapsed() }
+        let mut coverage = Coverage::default();
+        let told = self.told(timeline, &mut coverage);
+        let (exit, stdout, stderr) =
+            told.unwrap_or_else(|broken| (broken.exit, String::new(), broken.message));
+        Told { exit, stdout, stderr, took: begun.elapsed(), coverage }
     }
 
-    fn told(&self, timeline: bool) -> Result<(Exit, String, String), Broken> {
+    fn told(&self, timeline: bool, coverage: &mut Coverage) -> Result<(Exit, String, String), Broken> {
         let log = match &self.events {
             Some(path) => Some(EventLog::create(path, self)?),
             None => None,
         };
         let mut watcher = Watcher::new(self, timeline, log);
-        let mut ending = String::new();
+        let (mut ending, mut measured) = (String::new(), String::new());
         let (ended, folder) = self.drive(&mut watcher, &mut |look, losses| {
             ending = at_the_end(look, losses);
+            if self.measure {
+                measured = measure(look);
+            }
         })?;
+        *coverage = std::mem::take(&mut watcher.coverage);
         let found = self.found(&ended);
-        watcher.end(&ended, &format!("{ending}{found}"), self.trace.as_deref())?;
+        watcher.end(&ended, &format!("{ending}{found}"))?;
         let mut stderr = input::shown(&ended.failures);
         let mut green = ended.failures.is_empty();
         if !green && (self.show_seed || !self.scenario.cell.is_empty()) {
@@ -130,6 +156,7 @@ impl Job {
             ended.records,
             ended.digest.get(..16).unwrap_or(&ended.digest),
         );
+        stdout.insert_str(0, &measured);
         if let Some(folder) = folder {
             self.leave(&folder, exit, &mut stdout);
         }
@@ -255,6 +282,25 @@ fn at_the_end(look: &dyn Look, losses: &[(String, String)]) -> String {
         let _ = writeln!(text, "  lost of {vm}: {loss}");
     }
     text.push('\n');
+    text
+}
+
+/// What `Measure-VMReplication` prints on each host that is up.
+fn measure(look: &dyn Look) -> String {
+    let mut text = String::new();
+    let call =
+        hvrsim_cmdlets::parse("Measure-VMReplication").ok().and_then(|line| hvrsim_cmdlets::bind(&line).ok());
+    let Some(call) = call else { return text };
+    for host in look.host_names() {
+        if look.host(&host).is_none_or(|id| !look.host_is_up(id)) {
+            continue;
+        }
+        for action in hvrsim_cmdlets::plan(&call, Some(&host), look).unwrap_or_default() {
+            if let hvrsim_cmdlets::Action::Show { text: shown } = action {
+                let _ = writeln!(text, "{host}> Measure-VMReplication\n{}\n", shown.trim_end());
+            }
+        }
+    }
     text
 }
 

@@ -3,7 +3,8 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use hvrsim_report::events::{self, FORMAT, Header, Included, Placed};
+use hvrsim_report::events::{self, FORMAT, Failure, Footer, Header, Included, Placed};
+use hvrsim_scenario::Diagnostic;
 use hvrsim_scenario::run::Ended;
 
 use super::job::{Broken, Job};
@@ -42,6 +43,17 @@ pub(crate) fn header(job: &Job) -> Result<Header, String> {
     })
 }
 
+/// Everything that the log says after its records.
+pub(super) fn footer(ended: &Ended) -> Footer {
+    let failure = |found: &Diagnostic| Failure { line: found.place.line, message: found.message.clone() };
+    Footer {
+        records: ended.records,
+        end_ns: ended.at.0,
+        digest: ended.digest.clone(),
+        failures: ended.failures.iter().map(failure).collect(),
+    }
+}
+
 fn digest(image: &Path) -> Result<String, String> {
     let wrong = |error: std::io::Error| format!("{}: error: {error}", image.display());
     let mut hasher = blake3::Hasher::new();
@@ -75,7 +87,7 @@ impl EventLog {
     }
 
     pub(super) fn finish(mut self, ended: &Ended) -> Result<(), String> {
-        let footer = events::footer(ended.records, ended.at, &ended.digest).map_err(|e| e.to_string())?;
+        let footer = events::footer(&footer(ended)).map_err(|e| e.to_string())?;
         self.line(&footer)?;
         let wrong = |error: std::io::Error| format!("{}: error: {error}", self.path.display());
         self.out.flush().map_err(wrong)?;

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::ValueEnum;
+use hvrsim_report::coverage::Coverage;
 use hvrsim_report::junit::{self, Case, Outcome};
 use hvrsim_scenario::batch;
 
@@ -55,12 +56,21 @@ pub(crate) struct Arguments {
     /// Write the event log (JSON Lines) to this file; with several runs, into this folder
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
+    /// Write the report, one HTML page, to this file; with several runs, into this folder
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<PathBuf>,
     /// Write a trace that Perfetto and Chrome open to this file; with several runs, into this folder
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
     /// Write the results as JUnit XML to this file
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
+    /// Tell how many of all rules the runs took, by subject, and which they did not take
+    #[arg(long)]
+    coverage: bool,
+    /// At the end of a run print what `Measure-VMReplication` prints on each host
+    #[arg(long)]
+    measure: bool,
     /// Record the timelines that scenarios name as `golden`, in place of comparing with them
     #[arg(long)]
     bless: bool,
@@ -119,6 +129,9 @@ pub(crate) fn run(arguments: &Arguments) -> Exit {
     if plan.jobs.len() > plan.files {
         out(results.summary(plan.jobs.len()));
     }
+    if arguments.coverage {
+        out(results.coverage.text());
+    }
     match &arguments.junit {
         Some(path) => exit.max(write_junit(path, &plan, &results.cases)),
         None => exit,
@@ -130,6 +143,7 @@ struct Results {
     exit: Exit,
     cases: Vec<Case>,
     green: usize,
+    coverage: Coverage,
 }
 
 impl Results {
@@ -145,7 +159,8 @@ fn carry_out(arguments: &Arguments, plan: &Plan) -> Results {
     let alone = plan.jobs.len() == 1 && plan.single;
     let show_green = alone || (!arguments.quiet && plan.jobs.len() <= MANY);
     let threads = arguments.threads.unwrap_or_else(batch::cores);
-    let mut results = Results { exit: Exit::Green, cases: Vec::new(), green: 0 };
+    let mut results =
+        Results { exit: Exit::Green, cases: Vec::new(), green: 0, coverage: Coverage::default() };
     let progress = (plan.jobs.len() > 1 && std::io::stderr().is_terminal())
         .then(|| indicatif::ProgressBar::new(u64::try_from(plan.jobs.len()).unwrap_or(0)));
     let timeline = alone && !arguments.quiet;
@@ -162,6 +177,7 @@ fn carry_out(arguments: &Arguments, plan: &Plan) -> Results {
                 bar.inc(1);
             }
             results.exit = results.exit.max(told.exit);
+            results.coverage.join(&told.coverage);
             results.green += usize::from(told.exit == Exit::Green);
             let stop = arguments.fail_fast && told.exit != Exit::Green;
             results.cases.push(case(job, told));

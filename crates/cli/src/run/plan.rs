@@ -91,11 +91,16 @@ impl Plan {
     /// Where each run leaves what it leaves. Two runs with one name would overwrite each other.
     fn name_results(&mut self, arguments: &Arguments) -> Result<(), String> {
         let several = !self.single;
-        let leaves = arguments.events.is_some() || arguments.trace.is_some() || arguments.keep;
+        let leaves = arguments.events.is_some()
+            || arguments.trace.is_some()
+            || arguments.report.is_some()
+            || arguments.keep;
         let mut names: BTreeMap<String, &Path> = BTreeMap::new();
         for job in &mut self.jobs {
             job.events =
                 arguments.events.as_ref().map(|target| target_of(target, &job.name, "jsonl", several));
+            job.report =
+                arguments.report.as_ref().map(|target| target_of(target, &job.name, "html", several));
             job.trace = arguments.trace.as_ref().map(|target| target_of(target, &job.name, "json", several));
         }
         for job in self.jobs.iter().filter(|job| leaves || job.store == Store::Images) {
@@ -149,6 +154,9 @@ fn job(arguments: &Arguments, scenario: &Scenario, file: &Path, seed: Option<u64
         keep: arguments.keep,
         events: None,
         trace: None,
+        report: None,
+        coverage: arguments.coverage,
+        measure: arguments.measure,
         golden,
         windows_events: arguments.windows_events,
     }

@@ -1,10 +1,11 @@
 //! Writes timeline, transcript, event log and trace while a scenario runs.
 
 use std::io::IsTerminal;
-use std::path::Path;
 use std::time::{Duration, Instant as Clock};
 
-use hvrsim_report::events;
+use hvrsim_report::coverage::Coverage;
+use hvrsim_report::events::{self, Log};
+use hvrsim_report::html;
 use hvrsim_report::names::Names;
 use hvrsim_report::timeline::Timeline;
 use hvrsim_report::transcript::Transcript;
@@ -16,16 +17,17 @@ use hvrsim_types::time::Instant;
 use indicatif::ProgressBar;
 
 use super::job::{Broken, Job};
-use super::log::EventLog;
+use super::log::{EventLog, footer, header};
 use crate::Exit;
 use crate::input;
 use crate::out::out;
+use crate::report;
 
 /// The names that a scenario's world will have.
 pub(super) fn names_of(scenario: &Scenario) -> Names {
     let hosts = scenario.topology.hosts.iter().map(|host| host.name.value.clone()).collect();
     let vms = scenario.topology.vms.iter().map(|vm| vm.name.value.clone()).collect();
-    Names { hosts, vms }
+    Names::new(hosts, vms)
 }
 
 /// Follows a run.
@@ -35,8 +37,9 @@ pub(super) struct Watcher<'a> {
     timeline: Option<Timeline>,
     transcript: Option<Transcript>,
     log: Option<EventLog>,
-    /// All records, if a trace is made of them.
+    /// All records, if a trace or a report is made of them.
     records: Option<Vec<Record>>,
+    pub(super) coverage: Coverage,
     progress: Progress,
     titled: bool,
     failed: Option<String>,
@@ -51,7 +54,8 @@ impl<'a> Watcher<'a> {
             transcript: job.golden.is_some().then(|| Transcript::new(names.clone())),
             names,
             log,
-            records: job.trace.is_some().then(Vec::new),
+            records: (job.trace.is_some() || job.report.is_some()).then(Vec::new),
+            coverage: Coverage::default(),
             progress: Progress::new(),
             titled: false,
             failed: None,
@@ -67,7 +71,7 @@ impl<'a> Watcher<'a> {
         }
     }
 
-    pub(super) fn end(&mut self, ended: &Ended, ending: &str, trace: Option<&Path>) -> Result<(), Broken> {
+    pub(super) fn end(&mut self, ended: &Ended, ending: &str) -> Result<(), Broken> {
         self.progress.end();
         self.title();
         if let Some(timeline) = &mut self.timeline {
@@ -82,11 +86,18 @@ impl<'a> Watcher<'a> {
         if let Some(log) = self.log.take() {
             log.finish(ended).map_err(environment)?;
         }
-        if let (Some(path), Some(records)) = (trace, self.records.take()) {
+        let Some(records) = self.records.take() else { return Ok(()) };
+        if let Some(path) = &self.job.trace {
             let text = hvrsim_report::chrome::document(&self.names, &records, ended.at);
             input::write_whole(path, &text).map_err(|error| {
                 environment(format!("{}: error: the trace cannot be written: {error}", path.display()))
             })?;
+        }
+        if let Some(path) = &self.job.report {
+            let header = header(self.job).map_err(environment)?;
+            let log = Log { header, records, footer: footer(ended) };
+            let about = report::about(&self.job.scenario, self.job.command());
+            report::write(path, &html::page(&log, &about)).map_err(environment)?;
         }
         Ok(())
     }
@@ -108,6 +119,9 @@ impl Observer for Watcher<'_> {
             && !records.is_empty()
         {
             out(timeline.lines(records));
+        }
+        if self.job.coverage {
+            self.coverage.add(records);
         }
         if let Some(transcript) = &mut self.transcript {
             transcript.add(records);

@@ -110,8 +110,8 @@ impl Work<'_> {
         self.copy.job = Some(scheduled.job);
         if let Some(job) = self.jobs.get_mut(scheduled.job) {
             job.state = JobState::Running;
-            job.stage = Stage::Asking;
         }
+        self.stage(Stage::Asking);
         match scheduled.initial {
             Some(kind) => self.open_session(SessionKind::Initial, Asking::OpenInitial(kind)),
             None => self.open_session(SessionKind::Resync, Asking::OpenResync { automatic: false }),

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use crate::source::{At, Source};
 use expect::Never;
-use step::Step;
+use step::{Action, Step};
 use topology::{DiskSource, Topology};
 
 /// A scenario, checked.
@@ -66,6 +66,22 @@ impl Scenario {
         let words: Vec<String> =
             self.cell.iter().map(|(_, value)| value.chars().map(plain).collect()).collect();
         words.join("-")
+    }
+
+    /// A step without a name is told by its own line, or by the several lines that it runs.
+    #[must_use]
+    pub fn words(&self, step: &Step) -> String {
+        if let Some(name) = &step.name {
+            return name.clone();
+        }
+        if let Action::Run(run) = &step.action
+            && run.lines.len() > 1
+        {
+            let lines: Vec<&str> = run.lines.iter().map(|line| line.text.value.as_str()).collect();
+            return format!("run: {}", lines.join("; "));
+        }
+        let line = self.source.line(step.place);
+        line.trim().trim_start_matches("- ").trim_end_matches(['|', ':', ' ']).to_owned()
     }
 
     /// The images that virtual machines start from, as written: relative to the scenario's file.

@@ -27,7 +27,6 @@ use hvrsim_types::time::{Instant, Span};
 
 use crate::diagnostic::Diagnostic;
 use crate::model::Scenario;
-use crate::model::step::{Action, Step};
 use crate::source::Place;
 use operator::Worker;
 
@@ -166,6 +165,7 @@ pub fn run<D: DiskStore>(
     let mut failures = failures(run.all())?;
     failures.extend(self::failures(run.cleanup())?);
     run.sim.settle()?;
+    run.sim.tell_all_choices();
     run.tell();
     let recorder = &run.sim.recorder;
     let ended = Ended {
@@ -210,21 +210,6 @@ impl<D: DiskStore> Run<'_, D> {
             failures.extend(self::failures(self.work(&mut worker, step.place.line))?);
         }
         if failures.is_empty() { Ok(()) } else { Err(Trouble::Wrong(failures)) }
-    }
-
-    /// A step without a name is told by its own line, or by the several lines that it runs.
-    pub(crate) fn words(&self, step: &Step) -> String {
-        if let Some(name) = &step.name {
-            return name.clone();
-        }
-        if let Action::Run(run) = &step.action
-            && run.lines.len() > 1
-        {
-            let lines: Vec<&str> = run.lines.iter().map(|line| line.text.value.as_str()).collect();
-            return format!("run: {}", lines.join("; "));
-        }
-        let line = self.scenario.source.line(step.place);
-        line.trim().trim_start_matches("- ").trim_end_matches(['|', ':', ' ']).to_owned()
     }
 
     pub(crate) fn record(&mut self, what: What) {

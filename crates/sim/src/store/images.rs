@@ -17,6 +17,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 
+use hvrsim_resync::heat::HeatMap;
 use hvrsim_resync::runs::{self, Run};
 use hvrsim_resync::{Blocks, BlocksMut, Candidates};
 use hvrsim_types::id::{CopyId, PointId, SessionId};
@@ -434,6 +435,10 @@ impl DiskStore for Images {
 
     fn resync_counts(&self, session: SessionId) -> ResyncCounts {
         self.session(session).counts()
+    }
+
+    fn resync_heat(&self, session: SessionId) -> Vec<HeatMap> {
+        self.session(session).heat().to_vec()
     }
 
     fn resync_close(&mut self, session: SessionId) -> StoreResult<()> {

@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use hvrsim_resync::Candidates;
+use hvrsim_resync::heat::HeatMap;
 use hvrsim_types::id::{CopyId, PointId, SessionId};
 use hvrsim_types::size::Bytes;
 use serde::{Deserialize, Serialize};
@@ -306,6 +307,8 @@ pub trait DiskStore {
     fn resync_interrupt(&mut self, session: SessionId, crossed_bytes: u64) -> StoreResult<()>;
     /// Counts so far.
     fn resync_counts(&self, session: SessionId) -> ResyncCounts;
+    /// What was done so far where, by disk.
+    fn resync_heat(&self, session: SessionId) -> Vec<HeatMap>;
     /// Ends the session, finished or not.
     fn resync_close(&mut self, session: SessionId) -> StoreResult<()>;
 

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use hvrsim_resync::heat::{Heat, HeatMap};
 use hvrsim_resync::runs::{self, Run};
 use hvrsim_resync::{Blocks, BlocksMut, Candidates, Error, Frame, Source, Target};
 use hvrsim_types::id::CopyId;
@@ -40,6 +41,8 @@ pub(super) struct Session<C> {
     /// Runs of blocks that a side held at the start and that are not done, by disk.
     left: VecDeque<(u8, Run)>,
     counts: ResyncCounts,
+    /// What was done where, by disk.
+    heat: Vec<HeatMap>,
 }
 
 /// The two sides as a session sees them: each disk by its place, as the source and as the target.
@@ -70,10 +73,12 @@ impl<C> Session<C> {
             on_its_way: None,
             left: VecDeque::new(),
             counts: ResyncCounts::default(),
+            heat: Vec::new(),
         };
         for disk in 0..disks {
             let mut source = sides.source(disk, &opened.candidates);
             let all = 0..source.size();
+            opened.heat.push(HeatMap::new(source.size()));
             let (mut here, mut there, mut looked_at) = (Vec::new(), Vec::new(), Vec::new());
             for range in source.candidates(all)? {
                 here.extend(blocks(source.held(range.clone())?));
@@ -118,6 +123,10 @@ impl<C> Session<C> {
                 let lost = frame.sent_bytes().min(left) / CELL * CELL;
                 self.counts.sent_bytes += lost;
                 self.counts.resent_bytes += lost;
+                let resent = Heat { sent_bytes: lost, resent_bytes: lost, ..Heat::default() };
+                if let Frame::Answer(answer) = &frame {
+                    self.heat[usize::from(self.disk)].add(answer.start..answer.start + lost, &resent);
+                }
                 break;
             }
             left -= bytes;
@@ -138,14 +147,34 @@ impl<C> Session<C> {
         frames: Vec<Frame<C>>,
     ) -> StoreResult<()> {
         for frame in frames {
-            let handled = if to_target {
-                self.target.handle(&mut sides.target(self.disk), frame)
+            if to_target {
+                self.arrive_at_target(sides, frame)?;
             } else {
-                self.source.handle(&sides.source(self.disk, &self.candidates), frame)
-            };
-            handled.map_err(disk_error)?;
+                let source = sides.source(self.disk, &self.candidates);
+                self.source.handle(&source, frame).map_err(disk_error)?;
+            }
         }
         self.count_done((self.disk, self.target.done_to() / BLOCK));
+        Ok(())
+    }
+
+    fn arrive_at_target(&mut self, sides: &mut impl Sides<C>, frame: Frame<C>) -> StoreResult<()> {
+        let before = self.target.summary();
+        let range = match &frame {
+            Frame::Answer(answer) => Some(answer.range()),
+            _ => None,
+        };
+        self.target.handle(&mut sides.target(self.disk), frame).map_err(disk_error)?;
+        if let Some(range) = range {
+            let after = self.target.summary();
+            let heat = Heat {
+                compared_bytes: after.compared_bytes - before.compared_bytes,
+                sent_bytes: after.sent_bytes - before.sent_bytes,
+                zeroed_bytes: after.zeroed_bytes - before.zeroed_bytes,
+                resent_bytes: 0,
+            };
+            self.heat[usize::from(self.disk)].add(range, &heat);
+        }
         Ok(())
     }
 
@@ -201,6 +230,10 @@ impl<C> Session<C> {
         let mut disk = sides.target(self.disk);
         let frames = together(|| self.target.next(&mut disk).map_err(disk_error))?;
         Ok(Burst::new(frames, false, self.target.read_bytes() - read))
+    }
+
+    pub(super) fn heat(&self) -> &[HeatMap] {
+        &self.heat
     }
 
     pub(super) fn counts(&self) -> ResyncCounts {

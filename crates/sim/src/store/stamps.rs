@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use hvrsim_resync::heat::HeatMap;
 use hvrsim_resync::runs::{self, Run};
 use hvrsim_resync::{Blocks, BlocksMut, Candidates};
 use hvrsim_types::id::{CopyId, PointId, SessionId};
@@ -395,6 +396,10 @@ impl DiskStore for Stamps {
 
     fn resync_counts(&self, session: SessionId) -> ResyncCounts {
         self.session(session).counts()
+    }
+
+    fn resync_heat(&self, session: SessionId) -> Vec<HeatMap> {
+        self.session(session).heat().to_vec()
     }
 
     fn resync_close(&mut self, session: SessionId) -> StoreResult<()> {

@@ -1,0 +1,248 @@
+//! The HTML report, in a browser.
+
+use std::fs;
+use std::path::PathBuf;
+
+use super::Site;
+use super::chromium::Browser;
+
+/// Every panel by its id.
+const PANELS: &[&str] = &[
+    "verdict",
+    "timeline",
+    "steps",
+    "objectives",
+    "loss",
+    "jobs",
+    "coverage",
+    "resync",
+    "source",
+    "sign-off",
+];
+
+/// Where pictures are kept for those who look at them after a run of the tests.
+fn pictures() -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows its file");
+    let target = test.ancestors().nth(3).expect("a test stands in target/PROFILE/deps");
+    let folder = target.join("report-pictures");
+    fs::create_dir_all(&folder).expect("the folder can be made");
+    folder
+}
+
+fn site_with_report(scenario: &str) -> Site {
+    let site = Site::with(scenario);
+    let answer = site.call(&["run", scenario, "--quiet", "--report", "report.html"]);
+    assert_eq!(answer.exit, 0, "{}", answer.stderr);
+    site
+}
+
+fn is_quiet(browser: &Browser) {
+    assert_eq!(browser.complaints, Vec::<String>::new(), "the console is empty");
+    let outside: Vec<&String> = browser
+        .requests
+        .iter()
+        .filter(|url| !url.starts_with("file://") && !url.starts_with("data:"))
+        .collect();
+    assert_eq!(outside, Vec::<&String>::new(), "nothing is asked of the network");
+    let files = browser.requests.iter().filter(|url| url.starts_with("file://")).count();
+    assert_eq!(files, 1, "there is one file: {:?}", browser.requests);
+}
+
+#[test]
+fn opens_quietly_with_every_panel_and_a_click_shows_before_and_after() {
+    let site = site_with_report("failback.yaml");
+    let mut browser = Browser::new();
+    browser.look(1400, 900, "light");
+    browser.open(&site.path().join("report.html"));
+    for panel in PANELS {
+        assert!(!browser.text(&format!("#{panel}")).is_empty(), "{panel} is there");
+    }
+    assert!(browser.text(".stamp").contains("GREEN"));
+    assert_eq!(browser.text("#command"), "hvrsim run failback.yaml --seed 7");
+    for (selector, least) in [
+        (".lane.host", 2),
+        (".lane.copy", 2),
+        (".lane.copy .s-back", 1),
+        (".lane.faults .s-fault", 1),
+        (".lane.jobs .job", 9),
+        (".lane.flows path", 4),
+        (".lane.ages path", 2),
+        (".point", 3),
+        (".heat .map", 2),
+        (".heat .f-r", 1),
+        (".loss tbody tr", 1),
+        ("#sign-off input", 4),
+    ] {
+        let found = browser.eval(&format!("document.querySelectorAll({selector:?}).length"));
+        assert!(found.as_u64() >= Some(least), "{selector}: {found}");
+    }
+
+    let commit = "Array.from(document.querySelectorAll('.step > a')).find(a => \
+                  a.innerText.includes('Complete-VMFailover')).setAttribute('id', 'commit')";
+    browser.eval(commit);
+    browser.click("#commit");
+    let shown = browser.text(".detail.open");
+    for part in ["Complete-VMFailover", "SOURCE, LINE 116", "STATE BEFORE AND AFTER", "RULES", "FB-130"] {
+        assert!(shown.contains(part), "{part} in\n{shown}");
+    }
+    let state = |browser: &mut Browser, when: &str| {
+        browser.text(&format!(".detail.open tr.changed td.{when} .state"))
+    };
+    assert_eq!(state(&mut browser, "before"), "Replica FailbackComplete");
+    assert_eq!(state(&mut browser, "after"), "Replica FailedOver");
+    let here = browser.text(".detail.open .source .here");
+    assert!(here.contains("116") && here.contains("run: |"), "{here}");
+    let address = browser.eval("location.hash");
+    assert_eq!(address, browser.eval("document.querySelector('#commit').hash"), "the address names the step");
+
+    browser.key("ArrowDown");
+    assert!(browser.text(".detail.open h3").starts_with("25. "), "a key goes on to the next step");
+    browser.key("ArrowUp");
+    assert!(browser.text(".detail.open h3").starts_with("24. "));
+
+    let wide = "document.querySelector('.lane.copy .s-prep').getBoundingClientRect().width";
+    let by_step = browser.eval(wide).as_f64();
+    browser.click("#by-time");
+    assert_ne!(browser.eval(wide).as_f64(), by_step, "the other scale moves what is drawn");
+    assert_eq!(browser.text("[aria-pressed=true]"), "true to time");
+    is_quiet(&browser);
+}
+
+#[test]
+fn fits_every_screen_in_light_and_dark() {
+    let site = site_with_report("failback.yaml");
+    let mut browser = Browser::new();
+    let mut pages = Vec::new();
+    for width in [360, 800, 1920] {
+        for scheme in ["light", "dark"] {
+            browser.look(width, 900, scheme);
+            browser.open(&site.path().join("report.html"));
+            let wide = browser.eval("document.documentElement.scrollWidth");
+            assert!(wide.as_u64() <= Some(u64::from(width)), "{width}: {wide} wide");
+            let small = browser.eval(
+                "Array.from(document.querySelectorAll('button, .step > a, input[type=text]')).filter(e => \
+                 e.getBoundingClientRect().height < 24).length",
+            );
+            assert_eq!(small, 0, "{width}: everything can be hit with a finger");
+            let ground = browser.eval("getComputedStyle(document.body).backgroundColor");
+            pages.push((scheme, ground));
+            let picture = browser.picture();
+            assert!(picture.starts_with(b"\x89PNG") && picture.len() > 20_000, "{width} {scheme}");
+            fs::write(pictures().join(format!("failback-{width}-{scheme}.png")), picture)
+                .expect("it can be written");
+            is_quiet(&browser);
+        }
+    }
+    assert_ne!(pages[0].1, pages[1].1, "light and dark differ");
+}
+
+#[test]
+fn is_printed_with_every_step_open() {
+    let site = site_with_report("unplanned-failover.yaml");
+    let mut browser = Browser::new();
+    browser.open(&site.path().join("report.html"));
+    assert!(browser.print().starts_with(b"%PDF-"));
+    browser.ask("Emulation.setEmulatedMedia", &serde_json::json!({ "media": "print" }));
+    let hidden = "Array.from(document.querySelectorAll('.detail')).filter(d => d.offsetHeight === 0).length";
+    assert_eq!(browser.eval(hidden), 0);
+    let shown = browser.eval("document.querySelectorAll('.detail').length");
+    assert!(shown.as_u64() > Some(8), "{shown}");
+    is_quiet(&browser);
+}
+
+#[test]
+fn a_red_run_names_the_line_and_what_was_not_reached() {
+    let site = Site::new();
+    site.write("red.yaml", RED);
+    let answer = site.call(&["run", "red.yaml", "--quiet", "--events", "log.jsonl", "--report", "run.html"]);
+    assert_eq!(answer.exit, 1, "{}", answer.stderr);
+    assert_eq!(site.call(&["report", "log.jsonl", "-o", "log.html"]).exit, 0);
+    let page = |name: &str| String::from_utf8(site.read(name)).expect("it is text");
+    let without_command = |page: String| {
+        let (before, rest) = page.split_once("id=\"command\">").expect("it has a command");
+        let (_, after) = rest.split_once("</code>").expect("it ends");
+        format!("{before}{after}")
+    };
+    let (run, log) = (without_command(page("run.html")), without_command(page("log.html")));
+    assert_eq!(run, log, "the log alone gives the same page");
+
+    let mut browser = Browser::new();
+    browser.open(&site.path().join("log.html"));
+    assert!(browser.text(".stamp").contains("RED"));
+    assert!(browser.text(".failure").contains("line 20"), "{}", browser.text(".failure"));
+    assert!(browser.text(".step.missed").contains("not reached"));
+    assert!(browser.text(".detail.open h3").starts_with("5. "), "the page opens at what went wrong");
+    let objectives = browser.text("#objectives");
+    for part in ["RTO of step 4", "30m", "met", "RPO of web01", "10m"] {
+        assert!(objectives.contains(part), "{part} in\n{objectives}");
+    }
+    let loss = browser.text("#loss");
+    for part in ["orders", "16 MiB", "chosen"] {
+        assert!(loss.contains(part), "{part} in\n{loss}");
+    }
+    is_quiet(&browser);
+}
+
+#[test]
+fn what_no_screen_can_show_is_thinned_and_told() {
+    let site = Site::new();
+    site.write("many.yaml", MANY.replace("TIMES", "40"));
+    let answer = site.call(&["run", "many.yaml", "--quiet", "--report", "report.html"]);
+    assert_eq!(answer.exit, 0, "{}", answer.stderr);
+    let records =
+        |line: &str| line.split(", ").find_map(|part| part.strip_suffix(" records")?.parse::<usize>().ok());
+    let small = records(&answer.stdout).expect("it tells its records");
+    assert!((5_000..8_000).contains(&small), "{}", answer.stdout);
+    let bytes = site.read("report.html").len();
+    assert!(bytes < 2_000_000, "{bytes} bytes for {small} records");
+
+    site.write("many.yaml", MANY.replace("TIMES", "700"));
+    let answer = site.call(&["run", "many.yaml", "--quiet", "--report", "report.html"]);
+    assert!(records(&answer.stdout) > Some(90_000), "{}", answer.stdout);
+    let mut browser = Browser::new();
+    browser.open(&site.path().join("report.html"));
+    assert!(browser.text("#thinned").contains("The event log holds everything"));
+    assert!(browser.text("#thinned").contains("steps in the middle"));
+    is_quiet(&browser);
+}
+
+const RED: &str = "scenario: Orders <b>lost</b> & found
+topology:
+  hosts: { HV1: { site: north }, HV2: { site: south } }
+  links: { HV1-HV2: { rate: 100Mbit, latency: 5ms } }
+  vms:
+    web01:
+      host: HV1
+      disks: [ { size: 40GiB, used: 1GiB } ]
+      replica: { host: HV2, frequency: 5m, recovery-points: 3 }
+never:
+  - rpo: \"> 10m\"
+steps:
+  - write: { vm: web01, offset: 2GiB, bytes: 16MiB, tag: orders }
+  - advance: 2m
+  - fault: { host: HV1, power: lost }
+  - host: HV2
+    within: 30m
+    run: Start-VMFailover -VMName web01 -Confirm:$false
+  - expect:
+      - { lost: { tag: orders, bytes: 0B }, vm: web01 }
+  - note: nobody comes here
+";
+
+const MANY: &str = "scenario: Many events
+topology:
+  hosts: { HV1: {}, HV2: {} }
+  links: { HV1-HV2: { rate: 100Mbit, latency: 5ms } }
+  vms:
+    web01:
+      host: HV1
+      disks: [ { size: 8GiB, used: 64MiB } ]
+      replica: { host: HV2, frequency: 30s, recovery-points: 4 }
+      guest: { churn: 4KiB/s }
+steps:
+  - repeat:
+      times: TIMES
+      steps:
+        - advance: 30m
+        - fault: { link: HV1-HV2, cut: 1m }
+";
