@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use hvrsim_types::state::Mode;
+use hvrsim_types::state::{Mode, ReplicationState};
 
 use crate::coverage::{Coverage, State, Way};
 
@@ -45,18 +45,22 @@ fn ordered(coverage: &Coverage) -> Vec<(&(State, State), &Way)> {
 
 fn states(coverage: &Coverage) -> Vec<State> {
     let mut states: Vec<State> = coverage.ways().keys().flat_map(|(from, to)| [*from, *to]).collect();
-    states.sort();
+    states.sort_by_key(|(mode, state)| {
+        // A failover is under way before it has been done, whatever the numbers say.
+        let before = *state == ReplicationState::FailoverInProgress;
+        (*mode, if before { ReplicationState::SyncedReplicationComplete } else { *state }, *state)
+    });
     states.dedup();
     states
 }
 
 /// Width and height of a state's box.
-const BOX: (i64, i64) = (250, 36);
+const BOX: (i64, i64) = (290, 36);
 /// From one box to the next below.
 const ROW: i64 = 84;
 /// Left edges of the columns: primaries, replicas.
-const COLUMNS: [i64; 2] = [190, 720];
-const WIDTH: i64 = 1160;
+const COLUMNS: [i64; 2] = [170, 740];
+const WIDTH: i64 = 1200;
 const TOP: i64 = 90;
 
 /// A state's place: its box's left upper corner, and its column if it has one.
@@ -139,7 +143,10 @@ fn arrow(out: &mut String, labels: &mut String, (from, to): (Node, Node), way: &
         let bulge = 34 + 14 * ((ty - fy).abs() / ROW);
         let (x, c) = (fx + side * half, fx + side * (half + bulge));
         let (y0, y1) = (fy + 7 * (ty - fy).signum(), ty - 7 * (ty - fy).signum());
-        (format!("M{x} {y0}C{c} {y0} {c} {y1} {x} {y1}"), (fx + side * (half + bulge * 3 / 4), (fy + ty) / 2))
+        // Labels of ways beside each other stand at different heights.
+        let part = 4 + i64::try_from(way.order % 3).unwrap_or(0);
+        let label = (fx + side * (half + bulge * 3 / 4), fy + (ty - fy) * part / 10);
+        (format!("M{x} {y0}C{c} {y0} {c} {y1} {x} {y1}"), label)
     } else {
         let side = (tx - fx).signum();
         let (x0, x1) = (fx + side * half, tx - side * half);
@@ -169,10 +176,10 @@ const STYLE: &str = "\
 mod tests {
     use hvrsim_replica::exchange::Note;
     use hvrsim_sim::trace::{Record, What};
-    use hvrsim_types::state::ReplicationState as S;
     use hvrsim_types::time::Instant;
 
     use super::*;
+    use ReplicationState as S;
 
     #[test]
     fn the_way_is_told_in_order() {
