@@ -13,6 +13,7 @@ mod explain;
 mod input;
 mod new;
 mod out;
+mod play;
 mod reference;
 mod replay;
 mod report;
@@ -35,6 +36,8 @@ struct Arguments {
 enum Command {
     /// Run scenarios: quiet when many are green, precise when one is red
     Run(run::Arguments),
+    /// Step through a scenario in the terminal: forwards, backwards, with faults put in, and ask why not
+    Play(play::Arguments),
     /// Write a commented scenario to begin with
     New(new::Arguments),
     /// Print the JSON Schema of scenario files, by which editors complete them
@@ -75,6 +78,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let exit = match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Play(arguments) => play::play(&arguments),
         Command::New(arguments) => new::new(&arguments),
         Command::Schema(arguments) => new::print_schema(&arguments),
         Command::Replay(arguments) => replay::replay(&arguments),

@@ -131,6 +131,28 @@ pub(crate) struct Run<'a, D> {
     pub(crate) rules: BTreeMap<CopyId, Vec<String>>,
     /// Events so far.
     pub(crate) events: u32,
+    /// No more events than these are carried out.
+    pub(crate) limit: Option<u32>,
+}
+
+/// A place in a run: so many steps of the file done, and of the next one what so many events bring.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub struct Position {
+    /// Steps that are done.
+    pub steps: usize,
+    /// Events since the start of the run, where a step is not done; `None` between two steps.
+    pub events: Option<u32>,
+}
+
+/// How far a run came that was to stop at a position.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Reached {
+    /// The position: the one that was asked for, or where the run could not go on.
+    pub position: Position,
+    /// Events so far.
+    pub events: u32,
+    /// As at the end of a run; the failures are those of the step at which it could not go on.
+    pub ended: Ended,
 }
 
 /// Runs a scenario on a store. The store comes back with what it holds at the end.
@@ -143,40 +165,46 @@ pub fn run<D: DiskStore>(
     store: D,
     observer: &mut dyn Observer,
 ) -> Result<(Ended, Sim<D>), Stopped> {
-    let sim = setup::world(scenario, options, store)?;
-    let mut watch = Watch::default();
-    for copy in sim.world.copies() {
-        watch.place(copy, sim.world.machine(copy).map_or(Power::Off, |machine| machine.power));
-    }
-    let mut run = Run {
-        scenario,
-        sim,
-        observer,
-        jobs: BTreeMap::new(),
-        marks: BTreeMap::new(),
-        watch,
-        findings: Findings::default(),
-        windows: WindowsLog::default(),
-        guarded: false,
-        number: 0,
-        rules: BTreeMap::new(),
-        events: 0,
-    };
+    let mut run = Run::new(scenario, options, store, observer)?;
     let mut failures = failures(run.all())?;
     failures.extend(self::failures(run.cleanup())?);
     run.sim.settle()?;
     run.sim.tell_all_choices();
     run.tell();
-    let recorder = &run.sim.recorder;
-    let ended = Ended {
-        failures,
-        digest: recorder.digest(),
-        records: recorder.count(),
-        at: run.sim.world.now,
-        findings: run.findings.now(&run.sim, &run.watch),
-        windows: run.windows.entries().to_vec(),
-    };
-    Ok((ended, run.sim))
+    Ok((run.ended(failures), run.sim))
+}
+
+/// Runs a scenario up to a position, without its `cleanup`. The same position is the same world, whatever way led to it.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_to<D: DiskStore>(
+    scenario: &Scenario,
+    options: &Options,
+    store: D,
+    to: Position,
+    observer: &mut dyn Observer,
+) -> Result<(Reached, Sim<D>), Stopped> {
+    let mut run = Run::new(scenario, options, store, observer)?;
+    let mut position = Position::default();
+    let mut failures = failures(run.first())?;
+    while failures.is_empty() && position.steps < scenario.steps.len() && position < to {
+        run.limit = to.events.filter(|_| position.steps == to.steps);
+        let step = &scenario.steps[position.steps..=position.steps];
+        let done = run.work(&mut [Worker::new(None, step)], 0);
+        let cut = run.limit.take().is_some_and(|limit| run.events >= limit) && done.is_err();
+        failures = self::failures(done)?;
+        if cut {
+            position.events = to.events;
+            break;
+        }
+        if failures.is_empty() {
+            position.steps += 1;
+        }
+    }
+    run.tell();
+    let reached = Reached { position, events: run.events, ended: run.ended(failures) };
+    Ok((reached, run.sim))
 }
 
 /// What did not come out as written; a store's failure ends the run.
@@ -188,12 +216,57 @@ fn failures(done: Done) -> Result<Vec<Diagnostic>, StoreError> {
     }
 }
 
-impl<D: DiskStore> Run<'_, D> {
-    fn all(&mut self) -> Done {
+impl<'a, D: DiskStore> Run<'a, D> {
+    fn new(
+        scenario: &'a Scenario,
+        options: &Options,
+        store: D,
+        observer: &'a mut dyn Observer,
+    ) -> Result<Self, Stopped> {
+        let sim = setup::world(scenario, options, store)?;
+        let mut watch = Watch::default();
+        for copy in sim.world.copies() {
+            watch.place(copy, sim.world.machine(copy).map_or(Power::Off, |machine| machine.power));
+        }
+        Ok(Run {
+            scenario,
+            sim,
+            observer,
+            jobs: BTreeMap::new(),
+            marks: BTreeMap::new(),
+            watch,
+            findings: Findings::default(),
+            windows: WindowsLog::default(),
+            guarded: false,
+            number: 0,
+            rules: BTreeMap::new(),
+            events: 0,
+            limit: None,
+        })
+    }
+
+    fn ended(&self, failures: Vec<Diagnostic>) -> Ended {
+        let recorder = &self.sim.recorder;
+        Ended {
+            failures,
+            digest: recorder.digest(),
+            records: recorder.count(),
+            at: self.sim.world.now,
+            findings: self.findings.now(&self.sim, &self.watch),
+            windows: self.windows.entries().to_vec(),
+        }
+    }
+
+    /// All that is done before the first step.
+    fn first(&mut self) -> Done {
         self.prepare()?;
+        self.guarded = !self.scenario.never.is_empty();
+        self.look()
+    }
+
+    fn all(&mut self) -> Done {
+        self.first()?;
         let scenario = self.scenario;
-        self.guarded = !scenario.never.is_empty();
-        self.look()?;
         self.work(&mut [Worker::new(None, &scenario.steps)], 0)?;
         self.kept();
         Ok(())
@@ -241,6 +314,9 @@ impl<D: DiskStore> Run<'_, D> {
 
     /// The next event up to `limit`, or the time itself. Tells whether there was an event.
     pub(crate) fn event(&mut self, limit: Instant) -> Done<bool> {
+        if self.limit.is_some_and(|limit| self.events >= limit) {
+            return Err(Trouble::Wrong(Vec::new()));
+        }
         // What must never be for longer is noticed when it is, not at some later event.
         let near = self.deadline().filter(|near| *near > self.sim.world.now && *near < limit);
         let there = self.sim.step(near.unwrap_or(limit))? || near.is_some();
