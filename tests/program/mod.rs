@@ -11,6 +11,7 @@ mod explain;
 mod images;
 mod language;
 mod mistakes;
+mod play;
 mod reference;
 mod report;
 mod runs;

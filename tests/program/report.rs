@@ -169,15 +169,15 @@ fn a_red_run_names_the_line_and_what_was_not_reached() {
     let mut browser = Browser::new();
     browser.open(&site.path().join("log.html"));
     assert!(browser.text(".stamp").contains("RED"));
-    assert!(browser.text(".failure").contains("line 20"), "{}", browser.text(".failure"));
+    assert!(browser.text(".failure").contains("line 21"), "{}", browser.text(".failure"));
     assert!(browser.text(".step.missed").contains("not reached"));
-    assert!(browser.text(".detail.open h3").starts_with("5. "), "the page opens at what went wrong");
+    assert!(browser.text(".detail.open h3").starts_with("6. "), "the page opens at what went wrong");
     let objectives = browser.text("#objectives");
-    for part in ["RTO of step 4", "30m", "met", "RPO of web01", "10m"] {
+    for part in ["RTO of step 5", "30m", "met", "RPO of web01", "10m"] {
         assert!(objectives.contains(part), "{part} in\n{objectives}");
     }
     let loss = browser.text("#loss");
-    for part in ["orders", "16 MiB", "chosen"] {
+    for part in ["orders", "16 MiB", "the newest content", "chosen", "+02:01:26.752"] {
         assert!(loss.contains(part), "{part} in\n{loss}");
     }
     is_quiet(&browser);
@@ -196,7 +196,7 @@ fn what_no_screen_can_show_is_thinned_and_told() {
     let bytes = site.read("report.html").len();
     assert!(bytes < 2_000_000, "{bytes} bytes for {small} records");
 
-    site.write("many.yaml", MANY.replace("TIMES", "700"));
+    site.write("many.yaml", MANY.replace("TIMES", "850"));
     let answer = site.call(&["run", "many.yaml", "--quiet", "--report", "report.html"]);
     assert!(records(&answer.stdout) > Some(90_000), "{}", answer.stdout);
     let mut browser = Browser::new();
@@ -218,6 +218,7 @@ topology:
 never:
   - rpo: \"> 10m\"
 steps:
+  - advance: 2h10m
   - write: { vm: web01, offset: 2GiB, bytes: 16MiB, tag: orders }
   - advance: 2m
   - fault: { host: HV1, power: lost }

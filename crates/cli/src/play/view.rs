@@ -17,7 +17,7 @@ use super::Screen;
 use super::player::Player;
 
 /// Cells of a lane.
-const LANE: usize = 32;
+const LANE: usize = 22;
 
 pub(super) fn draw(frame: &mut Frame<'_>, player: &Player, screen: &Screen) {
     let [head, body, message, help] = Layout::vertical([

@@ -141,8 +141,8 @@ pub(super) fn losses(page: &Page<'_>) -> Markup {
 }
 
 fn tags(choices: &Choices) -> Vec<Option<&str>> {
-    let mut tags: Vec<Option<&str>> =
-        choices.points.iter().flat_map(|choice| &choice.lost).map(|loss| loss.tag.as_deref()).collect();
+    let lost = choices.points.iter().map(|choice| &choice.lost).chain(&choices.newest).flatten();
+    let mut tags: Vec<Option<&str>> = lost.map(|loss| loss.tag.as_deref()).collect();
     tags.sort_by_key(|tag| (tag.is_none(), *tag));
     tags.dedup();
     tags.truncate(12);
@@ -155,8 +155,9 @@ fn of_tag<'a>(lost: &'a [Loss], tag: Option<&str>) -> Option<&'a Loss> {
 
 fn table(page: &Page<'_>, choices: &Choices) -> Markup {
     let tags = tags(choices);
-    let worst = choices.points.iter().map(|choice| total(&choice.lost)).max().unwrap_or(0).max(1);
-    let end = choices.at.0 == page.log.footer.end_ns && choices.chosen.is_none();
+    let losses = choices.points.iter().map(|choice| &choice.lost).chain(&choices.newest);
+    let worst = losses.map(|lost| total(lost)).max().unwrap_or(0).max(1);
+    let end = choices.chosen.is_none() && choices.newest.is_none();
     let what = if end { "had it been failed over at the end:" } else { "what could be chosen:" };
     html! {
         h3 { (page.copy(choices.copy)) " at " (choices.at) ", " (what) }
@@ -168,23 +169,30 @@ fn table(page: &Page<'_>, choices: &Choices) -> Markup {
                     th scope="col" { "In all" }
                 } }
                 tbody {
-                    @for choice in choices.points.iter().rev() {
-                        @let sum = total(&choice.lost);
-                        @let is_chosen = choices.chosen == Some(choice.point);
-                        tr .chosen[is_chosen] {
-                            th scope="row" {
-                                (choice.taken) small { " " (kind(choice.kind)) }
-                                @if is_chosen { span .tag { "chosen" } }
-                            }
-                            @for tag in &tags {
-                                td .n { @match of_tag(&choice.lost, *tag) { Some(loss) => (Bytes(loss.bytes)), None => "–" } }
-                            }
-                            td .n .bar style=(format!("--w:{}%", sum.saturating_mul(100) / worst)) {
-                                @if sum == 0 { "nothing" } @else { (Bytes(sum)) }
-                            }
-                        }
+                    @if let Some(lost) = &choices.newest {
+                        (choice(&html! { "the newest content" }, lost, &tags, worst, true))
+                    }
+                    @for point in choices.points.iter().rev() {
+                        @let name = html! { (point.taken) small { " " (kind(point.kind)) } };
+                        (choice(&name, &point.lost, &tags, worst, choices.chosen == Some(point.point)))
                     }
                 }
+            }
+        }
+    }
+}
+
+/// A row of the table: what this content lacks, by tag.
+fn choice(name: &Markup, lost: &[Loss], tags: &[Option<&str>], worst: u64, chosen: bool) -> Markup {
+    let sum = total(lost);
+    html! {
+        tr .chosen[chosen] {
+            th scope="row" { (name) @if chosen { span .tag { "chosen" } } }
+            @for tag in tags {
+                td .n { @match of_tag(lost, *tag) { Some(loss) => (Bytes(loss.bytes)), None => "–" } }
+            }
+            td .n .bar style=(format!("--w:{}%", sum.saturating_mul(100) / worst)) {
+                @if sum == 0 { "nothing" } @else { (Bytes(sum)) }
             }
         }
     }

@@ -94,6 +94,8 @@ pub(super) struct Choices {
     pub(super) copy: CopyId,
     pub(super) chosen: Option<PointId>,
     pub(super) points: Vec<Choice>,
+    /// The newest content was taken, with these losses.
+    pub(super) newest: Option<Vec<Loss>>,
 }
 
 /// A machine that ran nowhere.
@@ -281,9 +283,18 @@ impl Reader<'_> {
             }
             What::Choices { chosen, points } => {
                 let (chosen, points) = (*chosen, points.clone());
-                self.story.choices.push(Choices { at: at.0, copy, chosen, points });
+                let replicates = |seen: Seen| seen.state == ReplicationState::Replicating;
+                let at_the_end = self.story.watch.seen(copy).is_some_and(replicates);
+                let newest = (chosen.is_none() && !at_the_end).then(Vec::new);
+                self.story.choices.push(Choices { at: at.0, copy, chosen, points, newest });
             }
-            What::Lost(losses) => self.story.losses.push((at.0, copy, losses.clone())),
+            What::Lost(losses) => {
+                let of = self.story.choices.last_mut().filter(|c| c.at == at.0 && c.copy == copy);
+                if let Some(newest) = of.and_then(|choices| choices.newest.as_mut()) {
+                    newest.clone_from(losses);
+                }
+                self.story.losses.push((at.0, copy, losses.clone()));
+            }
             What::Machine { made: true } => {
                 if let Some(seen) = self.story.watch.seen(copy) {
                     self.begin(copy, seen, at);
