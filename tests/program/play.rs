@@ -113,7 +113,7 @@ fn steps_rewinds_breaks_asks_and_records() {
     terminal.press(&[":"]);
     terminal.write("advanc: 5m");
     terminal.press(&["Enter"]);
-    terminal.shows("advance");
+    terminal.shows("a step has no key `advanc`");
     terminal.press(&[":"]);
     terminal.write("advance: 5m");
     terminal.press(&["Enter"]);

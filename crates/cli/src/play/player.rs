@@ -139,8 +139,11 @@ impl Player {
         let source = Source::new(self.scenario.source.name.clone(), text);
         let checked = input::check(&source, &self.file, &self.params);
         let Some(scenario) = checked.scenarios.into_iter().next() else {
-            let first = checked.diagnostics.first().map(|found| found.message.clone());
-            return Err(first.unwrap_or_else(|| "this is no step".to_owned()));
+            let told = checked.diagnostics.first().map(|found| {
+                let help = found.help.as_ref().map_or(String::new(), |help| format!("; {help}"));
+                format!("{}{help}", found.message)
+            });
+            return Err(told.unwrap_or_else(|| "this is no step".to_owned()));
         };
         self.scenario = scenario;
         self.breakpoints = self.breakpoints.iter().map(|step| step + usize::from(*step >= at)).collect();

@@ -179,6 +179,9 @@ fn words(names: &Names, event: &Event) -> String {
         Event::SessionArrived { .. } => "blocks arrive".to_owned(),
         Event::SessionBroken { .. } => "a broken transfer is noticed".to_owned(),
         Event::LinkBack { .. } => "a link carries again".to_owned(),
+        Event::HostBack { host, .. } => format!("{} starts again", names.host(*host)),
+        Event::Flap { .. } => "a flapping link goes down".to_owned(),
+        Event::Mended { .. } => "an incident is over".to_owned(),
     }
 }
 

@@ -137,13 +137,18 @@ fn step_lane(page: &Page<'_>, kept: &[usize]) -> Markup {
 }
 
 fn faults(page: &Page<'_>) -> Markup {
-    let mut rows: BTreeMap<&Broken, Vec<&Stretch<(Broken, &'static str)>>> = BTreeMap::new();
+    let mut rows: BTreeMap<&Broken, Vec<&Stretch<(Broken, String)>>> = BTreeMap::new();
     for fault in &page.story.faults {
         rows.entry(&fault.what.0).or_default().push(fault);
     }
     let name = |broken: &Broken| match broken {
         Broken::Host(host) => page.names.host(*host).to_owned(),
         Broken::Link(a, b) => format!("{}–{}", page.names.host(*a), page.names.host(*b)),
+        Broken::Incident(host, Some(vm), ..) => page.copy(CopyId { host: *host, vm: *vm }),
+        Broken::Incident(host, None, Some(to), _) => {
+            format!("{}–{}", page.names.host(*host), page.names.host(*to))
+        }
+        Broken::Incident(host, None, None, _) => page.names.host(*host).to_owned(),
     };
     html! {
         @for (broken, faults) in rows {

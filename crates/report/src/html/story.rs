@@ -38,6 +38,8 @@ pub(super) struct Mark {
 pub(super) enum Broken {
     Host(HostId),
     Link(HostId, HostId),
+    /// Something of the catalogue of incidents: its name, the machine or the other end if it has one.
+    Incident(HostId, Option<VmId>, Option<HostId>, String),
 }
 
 /// A job.
@@ -123,7 +125,7 @@ struct Transfer {
 pub(super) struct Story {
     pub(super) steps: Vec<StepStory>,
     pub(super) lanes: BTreeMap<CopyId, Vec<Stretch<Seen>>>,
-    pub(super) faults: Vec<Stretch<(Broken, &'static str)>>,
+    pub(super) faults: Vec<Stretch<(Broken, String)>>,
     pub(super) marks: Vec<Mark>,
     pub(super) jobs: Vec<Job>,
     pub(super) carried: Vec<Carried>,
@@ -207,6 +209,9 @@ impl Reader<'_> {
         if let Some(step) = self.story.steps.last_mut() {
             step.take(record);
         }
+        if let Some(host) = record.host {
+            self.incident(host, record.vm, &record.what, at);
+        }
         match (record.host, record.vm) {
             (Some(host), Some(vm)) => self.copy(CopyId { host, vm }, &record.what, at),
             (Some(host), None) => self.host(host, &record.what, at),
@@ -224,6 +229,16 @@ impl Reader<'_> {
         self.story.marks.push(Mark { at: at.0, place: at.1, text });
     }
 
+    fn incident(&mut self, host: HostId, vm: Option<VmId>, what: &What, at: (Instant, Place)) {
+        match what {
+            What::Incident { name, to } => {
+                self.breaks(Broken::Incident(host, vm, *to, name.clone()), name, at);
+            }
+            What::Mended { name, to } => self.mended(&Broken::Incident(host, vm, *to, name.clone()), at),
+            _ => {}
+        }
+    }
+
     fn host(&mut self, host: HostId, what: &What, at: (Instant, Place)) {
         match what {
             What::Host(HostPower::Lost) => self.breaks(Broken::Host(host), "power lost", at),
@@ -236,10 +251,11 @@ impl Reader<'_> {
         }
     }
 
-    fn breaks(&mut self, what: Broken, how: &'static str, at: (Instant, Place)) {
+    fn breaks(&mut self, what: Broken, how: &str, at: (Instant, Place)) {
         let ends = |host: HostId| match &what {
             Broken::Host(broken) => *broken == host,
             Broken::Link(a, b) => *a == host || *b == host,
+            Broken::Incident(..) => false,
         };
         for (leader, transfer) in &mut self.transfers {
             if (ends(transfer.source) || ends(leader.host))
@@ -249,7 +265,7 @@ impl Reader<'_> {
             }
         }
         self.open.insert(what.clone(), self.story.faults.len());
-        self.story.faults.push(Stretch { from: at, to: (at.0, Place::END), what: (what, how) });
+        self.story.faults.push(Stretch { from: at, to: (at.0, Place::END), what: (what, how.to_owned()) });
     }
 
     fn mended(&mut self, what: &Broken, at: (Instant, Place)) {
@@ -383,7 +399,7 @@ impl Reader<'_> {
                     *to = Some(at.0);
                 }
             }
-            Note::Rule { .. } => {}
+            Note::Rule { .. } | Note::SendFailed { .. } | Note::IntervalEnded { .. } => {}
         }
     }
 
