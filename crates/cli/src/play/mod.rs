@@ -177,12 +177,12 @@ fn commanded(player: &mut Player, screen: &mut Screen, key: KeyCode) -> bool {
     let last = player.scenario.steps.len().saturating_sub(1);
     let went = match key {
         KeyCode::Char('q') => return false,
-        KeyCode::Char('s' | ' ') | KeyCode::Right => player.to_step(player.steps() + 1),
+        KeyCode::Char('s' | ' ') | KeyCode::Right => player.step_to(player.steps() + 1),
         KeyCode::Char('e') => player.event(),
         KeyCode::Char('u') | KeyCode::Left | KeyCode::Backspace => player.back(),
-        KeyCode::Home => player.to_step(0),
+        KeyCode::Home => player.step_to(0),
         KeyCode::Char('r') => player.on(),
-        KeyCode::Char('g') | KeyCode::Enter => player.to_step(screen.selected),
+        KeyCode::Char('g') | KeyCode::Enter => player.step_to(screen.selected),
         KeyCode::Down | KeyCode::Char('j') => {
             screen.selected = (screen.selected + 1).min(last);
             return true;

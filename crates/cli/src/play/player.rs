@@ -87,7 +87,7 @@ impl Player {
         Ok(())
     }
 
-    pub(super) fn to_step(&mut self, steps: usize) -> Result<(), String> {
+    pub(super) fn step_to(&mut self, steps: usize) -> Result<(), String> {
         self.go(Position { steps: steps.min(self.scenario.steps.len()), events: None })
     }
 
@@ -99,13 +99,13 @@ impl Player {
     /// Back by a step, or to the start of the one that is under way.
     pub(super) fn back(&mut self) -> Result<(), String> {
         let steps = self.steps();
-        self.to_step(if self.reached.position.events.is_some() { steps } else { steps.saturating_sub(1) })
+        self.step_to(if self.reached.position.events.is_some() { steps } else { steps.saturating_sub(1) })
     }
 
     /// On to the next breakpoint, or to the end.
     pub(super) fn on(&mut self) -> Result<(), String> {
         let next = self.breakpoints.range(self.steps() + 1..).next().copied();
-        self.to_step(next.unwrap_or(self.scenario.steps.len()))
+        self.step_to(next.unwrap_or(self.scenario.steps.len()))
     }
 
     /// Faults that this topology can have, as steps.
@@ -147,7 +147,7 @@ impl Player {
         };
         self.scenario = scenario;
         self.breakpoints = self.breakpoints.iter().map(|step| step + usize::from(*step >= at)).collect();
-        self.to_step(at + 1)
+        self.step_to(at + 1)
     }
 
     /// What a cmdlet would be answered now, on a world beside this one.

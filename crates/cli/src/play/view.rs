@@ -112,7 +112,7 @@ fn sign(mode: Mode, state: ReplicationState) -> (char, Color) {
 /// The states of a copy over the records so far, by equal parts.
 fn lane(player: &Player, copy: CopyId) -> Vec<Span<'static>> {
     let count = player.records.len().max(1);
-    let mut cells = vec![sign(Mode::None, ReplicationState::Disabled); LANE];
+    let mut cells = [sign(Mode::None, ReplicationState::Disabled); LANE];
     for (index, record) in player.records.iter().enumerate() {
         if (record.host, record.vm) == (Some(copy.host), Some(copy.vm))
             && let What::Note(Note::Rule { after: (mode, state), .. }) = &record.what
