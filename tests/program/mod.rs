@@ -11,6 +11,7 @@ mod explain;
 mod images;
 mod language;
 mod mistakes;
+mod outside;
 mod play;
 mod reference;
 mod report;
@@ -93,7 +94,9 @@ impl Site {
     }
 
     fn write(&self, name: &str, content: impl AsRef<[u8]>) {
-        fs::write(self.path().join(name), content).expect("it can be written");
+        let path = self.path().join(name);
+        fs::create_dir_all(path.parent().expect("it is in a folder")).expect("the folder can be made");
+        fs::write(path, content).expect("it can be written");
     }
 
     fn read(&self, name: &str) -> Vec<u8> {
