@@ -8,7 +8,8 @@ use super::{Site, answer};
 
 /// Python with the pinned readers; `cargo xtask ci tools` makes it.
 fn python() -> Command {
-    let tools = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it is in the target folder").join("tools");
+    let tools =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it is in the target folder").join("tools");
     Command::new(tools.join("python/bin/python"))
 }
 
@@ -33,7 +34,10 @@ fn a_public_reader_reads_the_results() {
     let site = Site::new();
     let good = super::bad_input::GOOD;
     site.write("a/good.yaml", good);
-    site.write("a/red.yaml", good.to_owned() + "  - advance: 1m\n  - expect: [ { vm: web01, host: HV1, health: Warning } ]\n");
+    site.write(
+        "a/red.yaml",
+        good.to_owned() + "  - advance: 1m\n  - expect: [ { vm: web01, host: HV1, health: Warning } ]\n",
+    );
     site.write("a/wrong.yaml", good.replace("topology:", "topologie:"));
     let told = site.call(&["run", "a", "--threads", "1", "--junit", "results.xml"]);
     assert_eq!(told.exit, 2, "{}", told.stderr);
@@ -52,5 +56,9 @@ fn a_public_reader_reads_the_results() {
         results,
         BTreeSet::from([("a/good.yaml", ""), ("a/red.yaml", "Failure"), ("a/wrong.yaml", "Error")])
     );
-    assert!(read.stdout.contains("a/red.yaml:") && read.stdout.contains("expected Warning"), "{}", read.stdout);
+    assert!(
+        read.stdout.contains("a/red.yaml:") && read.stdout.contains("expected Warning"),
+        "{}",
+        read.stdout
+    );
 }
