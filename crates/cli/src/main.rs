@@ -10,6 +10,7 @@ mod check;
 mod diff;
 mod disk;
 mod explain;
+mod explore;
 mod input;
 mod new;
 mod out;
@@ -55,6 +56,8 @@ enum Command {
     /// Write the reference pages, for the project's documentation
     #[command(hide = true)]
     Reference(reference::Arguments),
+    /// Visit every situation of a small world, hold every claim against it, and tell the way out of one
+    Explore(explore::Arguments),
     /// Look at, make, compare and change virtual disk images: VHDX, VHD, raw; and dump change logs
     Disk(disk::Arguments),
     /// Make one disk image equal to another, in place: only what differs is written
@@ -87,6 +90,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::check(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::Reference(arguments) => reference::reference(&arguments),
+        Command::Explore(arguments) => explore::explore(&arguments),
         Command::Disk(arguments) => disk::disk(&arguments),
         Command::Resync(arguments) => resync::resync(&arguments),
     };
