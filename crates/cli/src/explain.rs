@@ -146,6 +146,10 @@ pub(crate) fn to_text(rule: &Rule, to: To) -> String {
         To::Via(first, second) => format!("{}, then {}", state_name(mode, first), state_name(mode, second)),
         To::Become(mode, state) => state_name(mode, state),
         To::Before => "the state before".to_owned(),
+        To::Extends(state) => {
+            format!("unchanged; the extended relationship {}", state_name(Mode::Primary, state))
+        }
+        To::Mode(mode) => format!("{mode}, in the state of the relationship that goes on"),
         To::Refused(code) => format!("refused with {code}"),
     }
 }
@@ -257,7 +261,7 @@ fn modes_of(state: NamedState) -> Vec<Mode> {
             rule.modes.contains(mode) && (rule.from.contains(&state.state)) && rule.triggers.iter().any(own)
         }) && state.matches(*mode, state.state)
     };
-    [Mode::None, Mode::Primary, Mode::Replica].into_iter().filter(known).collect()
+    [Mode::None, Mode::Primary, Mode::Replica, Mode::ExtendedReplica].into_iter().filter(known).collect()
 }
 
 /// Power and settings concern every state; a state is known by what else concerns it.
@@ -328,7 +332,8 @@ fn reaches(rule: &Rule, mode: Mode, state: ReplicationState) -> bool {
         To::Via(a, b) => modes.contains(&mode) && (a == state || b == state),
         To::Become(m, s) => (m, s) == (mode, state),
         To::Before => modes.contains(&mode) && from.contains(&state),
-        To::Stay | To::Refused(_) => false,
+        To::Mode(m) => m == mode,
+        To::Stay | To::Extends(_) | To::Refused(_) => false,
     };
     of(rule.modes, rule.from, rule.to)
         || rule.other.is_some_and(|other| of(other.modes, other.from, other.to))
@@ -338,7 +343,9 @@ fn answer(call: Call, mode: Mode, state: ReplicationState) -> String {
     // As good as it gets: everything that an operator can bring about is so.
     let best = |guard: Guard| match guard {
         Guard::VmNotOff => call == Call::TurnOffVm,
-        Guard::Merging | Guard::Later => false,
+        Guard::IsExtended => call == Call::Enable && mode == Mode::Replica,
+        Guard::HasExtended => call == Call::PromoteExtended,
+        Guard::Merging | Guard::Later | Guard::NoSuchExtended | Guard::Unsettled => false,
         _ => true,
     };
     let (code, why) = match decide(call, mode, state, &best) {

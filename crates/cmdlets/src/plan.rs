@@ -6,7 +6,7 @@
 use hvrsim_replica::operation::{InitialKind, Operation, PointChoice, Settings};
 use hvrsim_sim::look::{CopyView, Look, PointView};
 use hvrsim_types::id::{CopyId, HostId};
-use hvrsim_types::state::{Power, ReplicationState};
+use hvrsim_types::state::{Mode, Power, ReplicationState};
 use hvrsim_types::time::{Instant, Span};
 use jiff::civil;
 use uuid::Uuid;
@@ -163,9 +163,12 @@ impl Planner<'_> {
     fn matching(&self, host: HostId, pattern: &str) -> Vec<CopyId> {
         // Start-VMInitialReplication: a wildcard means the machines whose initial replication is pending.
         let pending = self.call.cmdlet().verb == Verb::StartInitial;
-        let wanted = |view: &CopyView| !pending || view.state == ReplicationState::ReadyForInitialReplication;
+        let ready = |view: &CopyView| view.state == ReplicationState::ReadyForInitialReplication;
+        let wanted = |id: CopyId, view: &CopyView| {
+            !pending || ready(view) || self.look.copy(id.extended()).is_some_and(|extended| ready(&extended))
+        };
         self.copies(host)
-            .filter(|(id, view)| wanted(view) && wildcard_matches(pattern, self.look.vm_name(id.vm)))
+            .filter(|(id, view)| wanted(*id, view) && wildcard_matches(pattern, self.look.vm_name(id.vm)))
             .map(|(id, _)| id)
             .collect()
     }
@@ -245,6 +248,14 @@ impl Planner<'_> {
             let view = |id| self.look.copy(id).map(|view| (id, view));
             self.targets(hosts)?.into_iter().filter_map(view).collect()
         };
+        // A middle copy has two relationships, each with a state, a health and statistics of its own.
+        let both = |(id, view): (CopyId, CopyView)| {
+            let extended = self.look.copy(id.extended()).map(|extended| (id.extended(), extended));
+            std::iter::once((id, view)).chain(extended)
+        };
+        let of_relationships = matches!(verb, Verb::GetReplication | Verb::MeasureReplication);
+        let copies: Vec<_> =
+            if of_relationships { copies.into_iter().flat_map(both).collect() } else { copies };
         Ok(Some(match verb {
             Verb::GetReplication => show::replication(self.call, self.look, &copies),
             Verb::MeasureReplication => show::measure(self.call, self.look, &copies),
@@ -275,9 +286,47 @@ impl Planner<'_> {
         Ok(format!("The connection from '{here}' to the specified Replica server '{name}' was successful.\n"))
     }
 
+    /// Which relationship of a machine the cmdlet is about. On a replica, what begins or changes sending concerns its
+    /// extended relationship.
+    fn relationship(&self, on: CopyId) -> CopyId {
+        let call = self.call;
+        let sends = match call.cmdlet().verb {
+            Verb::EnableReplication => !call.switch("AsReplica"),
+            Verb::StartInitial | Verb::StopInitial => true,
+            Verb::SetReplication => !call.switch("AsReplica") && !call.switch("Reverse"),
+            Verb::ResumeReplication => call.switch("Resynchronize"),
+            _ => false,
+        };
+        let is_first = call.cmdlet().verb == Verb::EnableReplication;
+        let replica = self.look.copy(on).is_some_and(|view| view.mode == Mode::Replica);
+        let extends = sends && replica && (is_first || self.look.copy(on.extended()).is_some());
+        match call.text("ReplicationRelationshipType") {
+            Some("Extended") => on.extended(),
+            None if extends => on.extended(),
+            _ => on,
+        }
+    }
+
+    /// `Resume-VMReplication -Continue` after a failover of a middle copy: it goes on with the third host.
+    fn goes_on_extended(&self, on: CopyId, asked: &mut Vec<(CopyId, Operation)>) -> bool {
+        use ReplicationState as S;
+        let state = self.look.copy(on).map(|view| view.state);
+        let extended = !on.vm.is_extended() && self.look.copy(on.extended()).is_some();
+        let over = matches!(state, Some(S::Recovered | S::Committed));
+        if !(self.call.switch("Continue") && extended && over) {
+            return false;
+        }
+        if state == Some(S::Recovered) {
+            asked.push((on, Operation::CommitFailover));
+        }
+        asked.push((on, Operation::PromoteExtended));
+        true
+    }
+
     /// What the cmdlet asks of one copy.
     fn operations(&self, on: CopyId, asked: &mut Vec<(CopyId, Operation)>) -> Result<(), BindError> {
         let call = self.call;
+        let on = self.relationship(on);
         let operation = match call.cmdlet().verb {
             Verb::EnableReplication if call.switch("AsReplica") => Operation::AsReplica,
             Verb::EnableReplication => self.enable()?,
@@ -287,6 +336,7 @@ impl Planner<'_> {
             Verb::ResumeReplication if call.switch("Resynchronize") => {
                 Operation::Resynchronize { at: self.start("ResynchronizeStartTime")? }
             }
+            Verb::ResumeReplication if self.goes_on_extended(on, asked) => return Ok(()),
             Verb::ResumeReplication => Operation::Resume,
             Verb::StopReplication => Operation::StopResynchronize,
             Verb::ResetStatistics => Operation::ResetStatistics,

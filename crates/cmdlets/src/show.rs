@@ -44,7 +44,9 @@ fn passes(call: &Call, look: &dyn Look, view: &CopyView, object: &Object) -> boo
         named.is_none_or(|name| name == object.cell(filter))
     };
     view.mode != Mode::None
-        && ["ReplicationState", "ReplicationHealth", "ReplicationMode"].into_iter().all(equal)
+        && ["ReplicationState", "ReplicationHealth", "ReplicationMode", "ReplicationRelationshipType"]
+            .into_iter()
+            .all(equal)
         && ["PrimaryServerName", "ReplicaServerName"].into_iter().all(server)
 }
 

@@ -157,7 +157,7 @@ fn wrong_usage() {
         "Set-VMReplication web01 -AutoResyncStart 25:00",
         "Set-VMReplication web01 -Reverse -AsReplica",
         "Set-VMReplication web01 HV3",
-        "Suspend-VMReplication web01 -Relationship Extended",
+        "Suspend-VMReplication web01 -Relationship Both",
         "Get-VMReplication -State Replicatng",
         "Get-VMSnapshot web01 -SnapshotType StandardReplica",
         "Get-VM -Id web01",

@@ -21,7 +21,8 @@ fn answer(line: &str, host: Option<&str>, world: &Fake) -> String {
         Action::Show { text } => text.lines().map(|l| format!("  | {l}\n")).collect(),
         Action::Operate { on, operation, waits } => {
             let (host, vm) = (world.host_name(on.host), world.vm_name(on.vm));
-            format!("  {host}/{vm} {operation:?}{}\n", if *waits { "" } else { " (does not wait)" })
+            let of = if on.vm.is_extended() { " (extended)" } else { "" };
+            format!("  {host}/{vm}{of} {operation:?}{}\n", if *waits { "" } else { " (does not wait)" })
         }
     };
     match planned(line, host, world) {
@@ -114,6 +115,39 @@ fn shown() {
         "Test-VMReplicationConnection HV2 443 Certificate -ComputerName DR3 -Thumbprint 00",
     ];
     insta::assert_snapshot!(transcript(&lines, Some("HV1"), &world));
+}
+
+/// On a replica, what begins or changes sending is about its extended relationship.
+#[test]
+fn of_a_middle_copy() {
+    let lines = [
+        "Get-VMReplication web01",
+        "Get-VMReplication web01 -ReplicationRelationshipType Extended",
+        "Get-VMReplication web01 -Relationship Simple",
+        "Measure-VMReplication",
+        "Start-VMInitialReplication *",
+        "Stop-VMInitialReplication web01",
+        "Set-VMReplication web01 -RecoveryHistory 4",
+        "Set-VMReplication web01 -Reverse",
+        "Suspend-VMReplication web01",
+        "Suspend-VMReplication web01 -Relationship Extended",
+        "Resume-VMReplication web01 -Resynchronize -Relationship Extended",
+        "Resume-VMReplication web01 -Resynchronize",
+        "Stop-VMReplication web01 -Relationship Extended",
+        "Reset-VMReplicationStatistics web01 -Relationship Extended",
+        "Remove-VMReplication web01 -Relationship Extended",
+        "Remove-VMReplication web01",
+        "Resume-VMReplication web01 -Continue",
+    ];
+    let mut world = Fake::extended(ReplicationState::ReadyForInitialReplication);
+    let mut text = transcript(&lines, Some("HV2"), &world);
+    for state in [ReplicationState::Recovered, ReplicationState::Committed] {
+        world.copy_mut(HV2, WEB01).state = state;
+        text += &transcript(&["Resume-VMReplication web01 -Continue"], Some("HV2"), &world);
+    }
+    let first = "Enable-VMReplication web01 DR3 80 Kerberos -ReplicationFrequencySec 900";
+    text += &transcript(&[first], Some("HV2"), &Fake::new());
+    insta::assert_snapshot!(text);
 }
 
 #[test]

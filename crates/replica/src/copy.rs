@@ -232,6 +232,8 @@ pub enum FailoverRule {
     FromResync,
     /// With a test machine beside it.
     BesideTest,
+    /// On the third host of a chain.
+    Extended,
 }
 
 impl FailoverRule {
@@ -244,6 +246,7 @@ impl FailoverRule {
             Self::FromSuspended => "UF-80",
             Self::FromResync => "RS-58",
             Self::BesideTest => "TF-65",
+            Self::Extended => "XF-101",
         }
     }
 }
@@ -432,6 +435,10 @@ pub struct Copy {
     pub served: Option<Served>,
     /// It runs after a failover and keeps points to fail back to.
     pub keeps_points: bool,
+    /// It was failed over to the newest content that it had.
+    pub failed_over_newest: bool,
+    /// The extended relationship of a replica, to the next host of a chain; in it, this copy is the primary.
+    pub extended: Option<Box<Copy>>,
 }
 
 /// A scheduled start.
@@ -482,6 +489,8 @@ impl Default for Copy {
             asked_swap: None,
             served: None,
             keeps_points: false,
+            failed_over_newest: false,
+            extended: None,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Inputs, outputs and the messages between two services.
 
 use hvrsim_types::code::ReturnCode;
-use hvrsim_types::id::{Epoch, ExchangeId, HostId, JobId, LogSeq, PointId, SessionId, SwapId, VmId};
+use hvrsim_types::id::{CopyId, Epoch, ExchangeId, HostId, JobId, LogSeq, PointId, SessionId, SwapId, VmId};
 use hvrsim_types::job::{JobState, JobType};
 use hvrsim_types::state::{Mode, Power, ReplicationState, ReplicationType};
 use hvrsim_types::time::{Instant, Span};
@@ -82,7 +82,7 @@ pub struct SessionSpec {
 /// A request to the service of another host. Its answer is a [`Reply`].
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Request {
-    /// Make a replica, or link a seed.
+    /// Make a replica, or link a seed; an extended replica if the sender's relationship is an extended one.
     Create {
         /// The relationship's settings.
         settings: Settings,
@@ -301,7 +301,7 @@ impl Why {
 pub struct Envelope<T> {
     /// Which request this is, or answers.
     pub exchange: ExchangeId,
-    /// The machine.
+    /// The machine, or its extended relationship on the asking host.
     pub vm: VmId,
     /// The sender.
     pub from: HostId,
@@ -382,10 +382,10 @@ pub enum Effect {
     SwitchLog,
     /// Drop the oldest closed log.
     DropSentLog,
-    /// Keep the other host's oldest closed log.
+    /// Keep the oldest closed log of the other side's relationship.
     StoreLog {
-        /// The other host.
-        from: HostId,
+        /// The other side.
+        from: CopyId,
     },
     /// Apply the oldest received log; answered by [`Input::LogApplied`].
     ApplyLog(Log),
@@ -432,6 +432,8 @@ pub enum Effect {
     BreakSession(SessionId),
     /// End it.
     CloseSession(SessionId),
+    /// Put the machine's change log behind that of its extended relationship, which becomes the machine's.
+    LogPromote,
     /// Add what the other host's copy wrote since its point to this copy's open log, with this copy's content.
     LogAddChanges {
         /// The other host.

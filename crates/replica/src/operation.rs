@@ -231,6 +231,8 @@ pub enum Operation {
     RemoveCheckpoints,
     /// `DestroySystem`, `Remove-VM`.
     DestroyVm,
+    /// `ChangeReplicationModeToPrimary`: the extended relationship becomes the primary one.
+    PromoteExtended,
     /// `Msvm_ConcreteJob.RequestStateChange(4)`: cancel.
     CancelJob(JobId),
 }

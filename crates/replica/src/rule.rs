@@ -112,6 +112,8 @@ calls! {
     RemoveCheckpoints: "Remove-VMSnapshot", "DestroySnapshot";
     /// Delete the virtual machine.
     DestroyVm: "Remove-VM", "DestroySystem";
+    /// Make the extended relationship the primary one.
+    PromoteExtended: "Resume-VMReplication -Continue", "ChangeReplicationModeToPrimary";
     /// Cancel a job.
     CancelJob: "Stop-Job", "Msvm_ConcreteJob.RequestStateChange(4)";
 }
@@ -148,6 +150,7 @@ impl Operation {
             Self::Checkpoint => Call::Checkpoint,
             Self::RemoveCheckpoints => Call::RemoveCheckpoints,
             Self::DestroyVm => Call::DestroyVm,
+            Self::PromoteExtended => Call::PromoteExtended,
             Self::CancelJob(_) => Call::CancelJob,
         }
     }
@@ -200,6 +203,8 @@ pub enum Event {
     FailbackDone,
     /// A failback failed, or was cancelled.
     FailbackFailed,
+    /// The copy has become a primary, or the replica of another copy.
+    RolesChanged,
 }
 
 /// What a rule is triggered by.
@@ -224,6 +229,10 @@ pub enum To {
     Become(Mode, ReplicationState),
     /// The state before the request.
     Before,
+    /// The copy stays, its extended relationship begins in this state.
+    Extends(ReplicationState),
+    /// This mode, and the state of the relationship that goes on with it.
+    Mode(Mode),
     /// Nothing changes; the caller gets this code.
     Refused(#[serde(serialize_with = "code_number")] ReturnCode),
 }
@@ -338,6 +347,20 @@ pub enum Guard {
     AfterFailback,
     /// Not after a failback.
     NotAfterFailback,
+    /// The call is made on the extended relationship of the copy.
+    IsExtended,
+    /// The call is made on an extended relationship that there is not.
+    NoSuchExtended,
+    /// The call is made on the extended relationship of a copy that is failed over, or being resynchronized.
+    Unsettled,
+    /// The replica that is to be extended holds a complete content of its primary.
+    ReceivedAll,
+    /// The copy has an extended relationship.
+    HasExtended,
+    /// The copy has no extended relationship.
+    NoExtended,
+    /// The copy was failed over to its newest content and everything written since is known.
+    WholeSince,
     /// A condition on the other side, asked in the job.
     Peer(&'static str),
 }
@@ -406,6 +429,10 @@ impl Rule {
             }
             To::Become(mode, state) => starts && to == (mode, state),
             To::Before => starts,
+            To::Extends(state) => {
+                from == (Mode::None, ReplicationState::Disabled) && to == (Mode::Primary, state)
+            }
+            To::Mode(mode) => starts && to.0 == mode,
         }
     }
 
@@ -492,6 +519,29 @@ impl Guard {
             Self::Generation2016 => ("generation 2016", "is older", ""),
             Self::AfterFailback => ("a finished failback", "has none", ""),
             Self::NotAfterFailback => ("no failback before", "comes from a failback", ""),
+            Self::IsExtended => ("the machine", "is called by its extended relationship", ""),
+            Self::NoSuchExtended => {
+                ("an extended relationship", "has none", "Enable-VMReplication on the replica makes one.")
+            }
+            Self::Unsettled => (
+                "a replica that is neither failed over nor being resynchronized",
+                "has no content to send on",
+                "Stop-VMFailover, or wait for the resynchronization.",
+            ),
+            Self::ReceivedAll => (
+                "a replica that has received everything",
+                "waits for a resynchronization",
+                "Resynchronize it first.",
+            ),
+            Self::HasExtended => {
+                ("an extended relationship", "has none", "Enable-VMReplication on the replica makes one.")
+            }
+            Self::NoExtended => (
+                "no extended relationship",
+                "has an extended relationship",
+                "Remove-VMReplication -ReplicationRelationshipType Extended first.",
+            ),
+            Self::WholeSince => ("a failover to the newest content, tracked since", "has lost track", ""),
             Self::Peer(text) => (text, "", ""),
         }
     }

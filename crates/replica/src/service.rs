@@ -118,8 +118,16 @@ impl Service {
         input: Input,
         out: &mut Vec<Output>,
     ) -> Option<Outcome> {
-        let known = self.copies.contains_key(&vm);
-        let copy = self.copies.entry(vm).or_default();
+        let machine = if vm.is_extended() { vm.machine() } else { vm };
+        let known = self.copies.contains_key(&machine);
+        let copy = self.copies.entry(machine).or_default();
+        // Out of its place while one of both relationships works and may look at the other.
+        let mut extended = copy.extended.take();
+        let (copy, beside) = if vm.is_extended() {
+            (&mut **extended.get_or_insert_default(), Some(copy))
+        } else {
+            (copy, extended.as_deref_mut())
+        };
         let mut work = Work {
             host: self.host,
             accepts: self.accepts,
@@ -127,6 +135,7 @@ impl Service {
             known,
             vm,
             copy,
+            beside,
             jobs: &mut self.jobs,
             last_id: &mut self.last_id,
             moment: *moment,
@@ -135,10 +144,23 @@ impl Service {
             out,
         };
         let outcome = work.input(input);
-        if !known && self.copies.get(&vm) == Some(&Copy::default()) {
-            self.copies.remove(&vm);
+        if let Some(copy) = self.copies.get_mut(&machine) {
+            copy.extended = extended.filter(|extended| extended.mode != Mode::None || extended.job.is_some());
+            if !known && *copy == Copy::default() {
+                self.copies.remove(&machine);
+            }
         }
         outcome
+    }
+
+    /// The relationship of a machine, or the extended one, by its id.
+    #[must_use]
+    pub fn relationship(&self, vm: VmId) -> Option<&Copy> {
+        if vm.is_extended() {
+            self.copies.get(&vm.machine())?.extended.as_deref()
+        } else {
+            self.copies.get(&vm)
+        }
     }
 
     /// Adds the machine of a test failover.
@@ -243,6 +265,7 @@ fn refusing_guard(rule: &Rule) -> Option<Guard> {
     match (rule.to, rule.guards.first()) {
         (To::Refused(_), Some(Guard::VmNotOff)) => Some(Guard::VmOff),
         (To::Refused(_), Some(Guard::TestVm)) => Some(Guard::NoTestVm),
+        (To::Refused(_), Some(Guard::HasExtended)) => Some(Guard::NoExtended),
         (To::Refused(_), Some(guard)) => Some(*guard),
         _ => None,
     }
@@ -283,8 +306,10 @@ pub(crate) struct Work<'a> {
     pub(crate) known: bool,
     pub(crate) vm: VmId,
     pub(crate) copy: &'a mut Copy,
+    /// The other relationship of the middle copy of a chain.
+    pub(crate) beside: Option<&'a mut Copy>,
     pub(crate) jobs: &'a mut Jobs,
-    last_id: &'a mut u64,
+    pub(crate) last_id: &'a mut u64,
     pub(crate) moment: Moment<'a>,
     pub(crate) facts: &'a Facts,
     pub(crate) params: Params,
@@ -356,6 +381,21 @@ impl Work<'_> {
             Guard::Generation2016 => self.moment.profile.generation == Generation::Server2016,
             Guard::AfterFailback => self.received_failback().is_some(),
             Guard::NotAfterFailback => self.received_failback().is_none(),
+            Guard::IsExtended => self.vm.is_extended(),
+            Guard::NoSuchExtended => self.vm.is_extended() && copy.mode == Mode::None,
+            Guard::Unsettled => !self.is_settled(),
+            Guard::ReceivedAll => self.beside.as_deref().is_some_and(|copy| copy.initial_complete),
+            Guard::HasExtended => self.has_extended(),
+            Guard::NoExtended => !self.has_extended(),
+            Guard::WholeSince => self.extended_goes_on(),
+        }
+    }
+
+    /// The mode and state that rules look at: of an extended relationship that is to be made, those of its copy.
+    pub(crate) fn position(&self) -> (Mode, ReplicationState) {
+        match &self.beside {
+            Some(copy) if self.vm.is_extended() && self.copy.mode == Mode::None => (copy.mode, copy.state()),
+            _ => (self.copy.mode, self.copy.state()),
         }
     }
 
@@ -456,7 +496,7 @@ impl Work<'_> {
 
     pub(crate) fn answer<T>(&mut self, to: &Envelope<T>, body: Reply) {
         let envelope =
-            Envelope { exchange: to.exchange, vm: self.vm, from: self.host, epoch: self.copy.epoch, body };
+            Envelope { exchange: to.exchange, vm: to.vm, from: self.host, epoch: self.copy.epoch, body };
         self.out.push(Output::Reply(to.from, envelope));
     }
 

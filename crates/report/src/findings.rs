@@ -38,7 +38,7 @@ pub fn text(names: &Names, found: &[Found]) -> String {
 pub fn windows_events(names: &Names, entries: &[Entry]) -> String {
     let mut out = String::from("Windows event logs\n");
     for entry in entries {
-        let (host, vm) = (names.host(entry.host), entry.vm.map_or("", |vm| names.vm(vm)));
+        let (host, vm) = (names.host(entry.host), entry.vm.map(|vm| names.vm(vm)).unwrap_or_default());
         let _ = writeln!(out, "  {:<17} {host:<8} {vm:<12} {entry}", entry.at.to_string());
     }
     out.push('\n');

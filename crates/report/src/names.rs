@@ -1,7 +1,7 @@
 //! Names of hosts and machines by their ids.
 
 use hvrsim_sim::Look;
-use hvrsim_types::id::{HostId, TEST_SUFFIX, VmId};
+use hvrsim_types::id::{EXTENDED_SUFFIX, HostId, TEST_SUFFIX, VmId};
 
 /// Names by id.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -12,14 +12,17 @@ pub struct Names {
     pub vms: Vec<String>,
     /// The test machines that test failovers of these make.
     tests: Vec<String>,
+    /// The extended relationships of these.
+    extended: Vec<String>,
 }
 
 impl Names {
     /// Names in the order of their ids.
     #[must_use]
     pub fn new(hosts: Vec<String>, vms: Vec<String>) -> Self {
-        let tests = vms.iter().map(|name| format!("{name}{TEST_SUFFIX}")).collect();
-        Self { hosts, vms, tests }
+        let with = |suffix: &str| vms.iter().map(|name| format!("{name}{suffix}")).collect();
+        let (tests, extended) = (with(TEST_SUFFIX), with(EXTENDED_SUFFIX));
+        Self { hosts, vms, tests, extended }
     }
 
     /// The names of a world.
@@ -35,10 +38,15 @@ impl Names {
         self.hosts.get(usize::from(id.0)).map_or("", String::as_str)
     }
 
-    /// A machine's name; empty for an id of another scenario.
+    /// A machine's name, with a suffix for its test machine and for its extended relationship; empty for an id of
+    /// another scenario.
     #[must_use]
     pub fn vm(&self, id: VmId) -> &str {
-        let names = if id.is_test() { &self.tests } else { &self.vms };
+        let names = match id {
+            id if id.is_test() => &self.tests,
+            id if id.is_extended() => &self.extended,
+            _ => &self.vms,
+        };
         names.get(id.index()).map_or("", String::as_str)
     }
 
@@ -52,10 +60,27 @@ impl Names {
     /// The machine of that name.
     #[must_use]
     pub fn find_vm(&self, name: &str) -> Option<VmId> {
-        let id = |index: usize| u32::try_from(index).ok().map(VmId);
-        if let Some(index) = self.vms.iter().position(|vm| vm == name) {
-            return id(index);
+        let find = |names: &[String]| {
+            let index = names.iter().position(|vm| vm == name)?;
+            u32::try_from(index).ok().map(VmId)
+        };
+        let test = || find(&self.tests).map(VmId::test);
+        let extended = || find(&self.extended).map(VmId::extended);
+        find(&self.vms).or_else(test).or_else(extended)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_test_machines_and_extended_relationships_read_back() {
+        let names = Names::new(Vec::new(), vec!["db01".to_owned(), "web01".to_owned()]);
+        for id in [VmId(0), VmId(1).test(), VmId(1).extended()] {
+            assert_eq!(names.find_vm(names.vm(id)), Some(id));
         }
-        self.tests.iter().position(|vm| vm == name).and_then(id).map(VmId::test)
+        assert_eq!(names.vm(VmId(1).extended()), "web01 (Extended)");
+        assert_eq!(names.find_vm("web02"), None);
     }
 }

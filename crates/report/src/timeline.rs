@@ -9,7 +9,7 @@ use hvrsim_replica::exchange::Note;
 use hvrsim_sim::Look;
 use hvrsim_sim::incident::table::incident;
 use hvrsim_sim::trace::{HostPower, Record, What};
-use hvrsim_types::id::{HostId, VmId};
+use hvrsim_types::id::{EXTENDED_SUFFIX, HostId, VmId};
 use hvrsim_types::job::JobState;
 use hvrsim_types::size::Bytes;
 use hvrsim_types::state::ReplicationType;
@@ -142,7 +142,7 @@ fn many(count: u64, what: &str) -> String {
 
 fn row(out: &mut String, names: &Names, at: Instant, of: (Option<HostId>, Option<VmId>), text: &str) {
     let host = of.0.map_or("", |id| names.host(id));
-    let vm = of.1.map_or("", |id| names.vm(id));
+    let vm = of.1.map(|id| names.vm(id)).unwrap_or_default();
     let row = format!("  {:<17} {host:<HOST_WIDTH$} {vm:<VM_WIDTH$} {text}", at.to_string());
     let _ = writeln!(out, "{}", row.trim_end());
 }
@@ -264,7 +264,8 @@ pub fn standing(names: &dyn Look) -> String {
         let Some(id) = names.vm(&vm) else { continue };
         for host in names.host_names() {
             let Some(host_id) = names.host(&host) else { continue };
-            let Some(view) = names.copy(hvrsim_types::id::CopyId { host: host_id, vm: id }) else { continue };
+            let copy = hvrsim_types::id::CopyId { host: host_id, vm: id };
+            let Some(view) = names.copy(copy) else { continue };
             let state = format!("{} {}", view.mode, view.state.powershell(view.mode));
             let down = if names.host_is_up(host_id) { "" } else { "  (host is down)" };
             let _ = writeln!(
@@ -273,6 +274,11 @@ pub fn standing(names: &dyn Look) -> String {
                 view.health.to_string(),
                 view.power,
             );
+            if let Some(view) = names.copy(copy.extended()) {
+                let name = format!("{vm}{EXTENDED_SUFFIX}");
+                let state = view.state.powershell(view.mode);
+                let _ = writeln!(out, "  {host:<HOST_WIDTH$} {name:<VM_WIDTH$} {state:<40} {}", view.health);
+            }
         }
     }
     out

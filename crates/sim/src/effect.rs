@@ -113,7 +113,7 @@ impl<D: DiskStore> Sim<D> {
                     self.message_lost(&Message::Request(to, envelope));
                     return Ok(());
                 }
-                self.input(CopyId { host: to, vm }, Input::Request(*envelope))
+                self.input(CopyId { host: to, vm: vm.machine() }, Input::Request(*envelope))
             }
             Message::Reply(to, envelope) => {
                 let from = envelope.from;
@@ -131,7 +131,7 @@ impl<D: DiskStore> Sim<D> {
 
     /// A log whose sender has given it up meanwhile: its content may be gone.
     fn is_withdrawn(&self, envelope: &Envelope<Request>) -> bool {
-        let sender = self.world.host(envelope.from).service.copies.get(&envelope.vm);
+        let sender = self.world.host(envelope.from).service.relationship(envelope.vm);
         let sending = sender.and_then(|copy| copy.sending).and_then(|s| s.exchange);
         matches!(envelope.body, Request::Delta { .. }) && sending != Some(envelope.exchange)
     }
@@ -184,18 +184,22 @@ impl<D: DiskStore> Sim<D> {
             Effect::LogStart => self.store.log_start(copy)?,
             Effect::LogStop => {
                 self.store.log_stop(copy)?;
-                self.with(copy, |m| m.content.closed.clear());
+                self.with(copy, |m| m.content.closed_of(copy.vm).clear());
             }
             Effect::SwitchLog => {
                 let stats = self.store.log_switch(copy)?;
-                self.with(copy, |m| m.content.closed.push_back(m.content.live));
+                self.with(copy, |m| m.content.close(copy.vm));
                 return Ok(Some((copy, Input::LogSwitched(stats.bytes))));
             }
             Effect::DropSentLog => {
                 self.store.log_drop_oldest(copy)?;
                 self.with(copy, |m| {
-                    m.content.closed.pop_front();
+                    m.content.closed_of(copy.vm).pop_front();
                 });
+            }
+            Effect::LogPromote => {
+                self.store.log_promote(copy)?;
+                self.with(copy, |m| m.content.closed = std::mem::take(&mut m.content.extended));
             }
             Effect::StoreLog { from } => self.store_log(copy, from)?,
             Effect::ApplyLog(log) => self.disk_work(copy, log.bytes, DiskWork::Apply(log)),
@@ -239,7 +243,7 @@ impl<D: DiskStore> Sim<D> {
             Effect::BreakSession(id) => self.break_session(id)?,
             Effect::CloseSession(id) => self.close_session(id, false)?,
             Effect::LogAddChanges { of, since } => {
-                let changes = self.store.point_changes(CopyId { host: of, vm: copy.vm }, since);
+                let changes = self.store.point_changes(CopyId { host: of, vm: copy.vm.machine() }, since);
                 self.store.log_add(copy, &changes)?;
             }
         }
@@ -291,10 +295,10 @@ impl<D: DiskStore> Sim<D> {
         Ok(())
     }
 
-    fn store_log(&mut self, copy: CopyId, from: HostId) -> StoreResult<()> {
-        let sender = CopyId { host: from, vm: copy.vm };
+    fn store_log(&mut self, copy: CopyId, sender: CopyId) -> StoreResult<()> {
         self.store.log_deliver(sender, copy)?;
-        let content = self.world.machine(sender).and_then(|m| m.content.closed.front().copied());
+        let sent = |m: &mut crate::world::Machine| m.content.closed_of(sender.vm).front().copied();
+        let content = self.world.machine_mut(sender).and_then(sent);
         if let Some(content) = content {
             self.with(copy, |m| m.content.received.push_back(content));
         }
@@ -304,13 +308,13 @@ impl<D: DiskStore> Sim<D> {
     fn take_point(&mut self, copy: CopyId, point: PointId) -> StoreResult<()> {
         self.store.point_take(copy, point)?;
         if let Some(content) = self.world.machine(copy).map(|m| m.content.base) {
-            self.world.points.insert(point, PointInfo { vm: copy.vm, content });
+            self.world.points.insert(point, PointInfo { vm: copy.vm.machine(), content });
         }
         Ok(())
     }
 
     pub(crate) fn rollback(&mut self, copy: CopyId, point: PointId) -> StoreResult<()> {
-        self.break_sessions(|s| s.spec.target == copy.host && s.leader.vm == copy.vm)?;
+        self.break_sessions(|s| s.spec.target == copy.host && s.leader.vm.machine() == copy.vm)?;
         self.store.point_rollback(copy, point)?;
         if let Some(content) = self.world.points.get(&point).map(|p| p.content) {
             self.with(copy, |m| {
@@ -407,7 +411,7 @@ impl<D: DiskStore> Sim<D> {
 
     /// What the primary wrote and the failed-over copy has not.
     fn tell_failed_over(&mut self, copy: CopyId, point: Option<PointId>) {
-        if let Some(primary) = self.other_copy(copy) {
+        if let Some(primary) = self.origin(copy) {
             self.tell_choices(copy, primary, point);
             self.tell_difference(copy, primary, copy);
         }
@@ -434,10 +438,22 @@ impl<D: DiskStore> Sim<D> {
             let replica = self.copy(copy).is_some_and(|view| {
                 view.mode == Mode::Replica && view.state == ReplicationState::Replicating
             });
-            if let (true, Some(primary)) = (replica, self.other_copy(copy)) {
+            if let (true, Some(primary)) = (replica, self.origin(copy)) {
                 self.tell_choices(copy, primary, None);
             }
         }
+    }
+
+    /// Where what a replica receives is written: on its primary, or, at the third host of a chain, on the first one
+    /// unless the middle copy is failed over.
+    fn origin(&self, copy: CopyId) -> Option<CopyId> {
+        let first = self.other_copy(copy)?;
+        let middle = self.world.host(first.host).service.copies.get(&first.vm);
+        let passes_on = middle.is_some_and(|c| {
+            let extends = c.extended.as_ref().is_some_and(|extended| extended.peer == Some(copy.host));
+            extends && !matches!(c.state(), ReplicationState::Recovered | ReplicationState::Committed)
+        });
+        if passes_on { self.other_copy(first).or(Some(first)) } else { Some(first) }
     }
 
     /// What a former primary wrote and the other side never got.
@@ -450,8 +466,8 @@ impl<D: DiskStore> Sim<D> {
     // Sessions.
 
     fn open_session(&mut self, leader: CopyId, id: SessionId, spec: SessionSpec) -> StoreResult<()> {
-        let source = CopyId { host: spec.source, vm: leader.vm };
-        let target = CopyId { host: spec.target, vm: leader.vm };
+        let source = CopyId { host: spec.source, vm: leader.vm.machine() };
+        let target = CopyId { host: spec.target, vm: leader.vm.machine() };
         let view = spec.view.map_or(View::Live, View::Point);
         let candidates = self.candidates(source, target, spec);
         self.store.resync_open(id, &ResyncSpec { source, view, target, candidates, full: spec.full })?;
@@ -533,7 +549,7 @@ impl<D: DiskStore> Sim<D> {
                 Ok(None)
             }
             None => {
-                let target = CopyId { host: target, vm: session.leader.vm };
+                let target = CopyId { host: target, vm: session.leader.vm.machine() };
                 self.with(target, |m| {
                     m.content.set(session.brings);
                     m.mixed = false;
@@ -643,7 +659,7 @@ impl<D: DiskStore> Sim<D> {
     fn mark_mixed(&mut self, id: SessionId) {
         let Some(session) = self.world.sessions.get(&id) else { return };
         if self.store.resync_counts(id).has_written() {
-            let target = CopyId { host: session.spec.target, vm: session.leader.vm };
+            let target = CopyId { host: session.spec.target, vm: session.leader.vm.machine() };
             self.with(target, |m| m.mixed = true);
         }
     }
@@ -670,7 +686,7 @@ impl<D: DiskStore> Sim<D> {
     fn record_session(&mut self, id: SessionId, session: &Session, done: bool) {
         let counts = self.store.resync_counts(id);
         let source = session.spec.source;
-        let (host, vm) = (Some(session.spec.target), Some(session.leader.vm));
+        let (host, vm) = (Some(session.spec.target), Some(session.leader.vm.machine()));
         self.record(host, vm, What::Session { source, counts, done });
         for (disk, map) in (0..).zip(self.store.resync_heat(id)) {
             if map.total() != Heat::default() {
@@ -688,9 +704,15 @@ impl<D: DiskStore> Sim<D> {
         }
     }
 
-    /// Every machine of a host.
+    /// Every machine of a host, and every extended relationship in front of its machine.
     pub(crate) fn copies_on(&self, host: HostId) -> Vec<CopyId> {
-        let vms: Vec<VmId> = self.world.host(host).machines.keys().copied().collect();
-        vms.into_iter().map(|vm| CopyId { host, vm }).collect()
+        let service = &self.world.host(host).service;
+        let mut all = Vec::new();
+        for vm in self.world.host(host).machines.keys().copied() {
+            let copy = CopyId { host, vm };
+            all.extend(service.relationship(vm.extended()).map(|_| copy.extended()));
+            all.push(copy);
+        }
+        all
     }
 }

@@ -47,6 +47,20 @@ pub struct CopyView {
     pub inconsistent: bool,
 }
 
+impl CopyView {
+    /// Whether this is the extended relationship of a middle copy, in which that copy is the primary.
+    #[must_use]
+    pub const fn is_extended(&self) -> bool {
+        self.copy.vm.is_extended()
+    }
+
+    /// The mode of the machine, of an extended relationship too: only a replica has one.
+    #[must_use]
+    pub const fn machine_mode(&self) -> Mode {
+        if self.is_extended() { Mode::Replica } else { self.mode }
+    }
+}
+
 /// `Msvm_ReplicationStatistics`, `Measure-VMReplication`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct StatisticsView {
@@ -140,7 +154,7 @@ pub trait Look {
     fn is_replica_server(&self, host: HostId) -> bool;
     /// Whether one host reaches another now: both are up and the link between them is not cut.
     fn reaches(&self, from: HostId, to: HostId) -> bool;
-    /// A copy, if the host holds one.
+    /// A copy, if the host holds one; or its extended relationship, by the id that [`CopyId::extended`] gives it.
     fn copy(&self, copy: CopyId) -> Option<CopyView>;
     /// The recovery points kept on a copy, oldest first.
     fn points(&self, copy: CopyId) -> Vec<PointView>;

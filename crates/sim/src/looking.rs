@@ -15,7 +15,7 @@ use crate::world::{Machine, VmInfo};
 impl<D: DiskStore> Sim<D> {
     fn copy_state(&self, copy: CopyId) -> Option<(&Machine, &Copy)> {
         let host = self.world.hosts.get(usize::from(copy.host.0))?;
-        Some((host.machines.get(&copy.vm)?, host.service.copies.get(&copy.vm)?))
+        Some((self.world.machine(copy)?, host.service.relationship(copy.vm)?))
     }
 
     fn statistics(&self, copy: CopyId, state: &Copy) -> StatisticsView {

@@ -135,7 +135,8 @@ impl<D: DiskStore> Sim<D> {
             None => What::Called { call, code: outcome.code.0, job: outcome.job },
             Some(refusal) => {
                 let host = &self.world.host(copy.host).name;
-                let text = refusal_text(&call, refusal, host, &self.world.vm(copy.vm).name, power);
+                let vm = self.world.label(copy.vm);
+                let text = refusal_text(&call, refusal, host, &vm, power);
                 What::Refused { call, code: outcome.code.0, rule: refusal.rule.to_owned(), text }
             }
         };
@@ -193,9 +194,10 @@ impl<D: DiskStore> Sim<D> {
             .iter()
             .any(|(id, session)| wrote(session) && self.store.resync_counts(*id).has_written());
         Facts {
-            power: machine.power,
+            // The service itself writes what an extended relationship sends: a machine's crash spoils nothing of it.
+            power: if copy.vm.is_extended() { Power::Off } else { machine.power },
             checkpoints: machine.checkpoints,
-            test_vm: !copy.vm.is_test() && self.store.has_test(copy),
+            test_vm: copy.vm == copy.vm.machine() && self.store.has_test(copy),
             primary_runs: false,
             disk_missing: self.world.has(Ill::DiskMissing, Target::Copy(copy)),
             storage: self.world.storage(copy.host),
@@ -315,6 +317,7 @@ impl<D: DiskStore> Sim<D> {
 
     /// Lets a guest write what is due by now.
     pub(crate) fn write_guest(&mut self, copy: CopyId) -> StoreResult<()> {
+        let copy = if copy.vm.is_extended() { copy.machine() } else { copy };
         let now = self.world.now;
         let profile = self.world.vm(copy.vm).guest;
         let Some(machine) = self.world.machine_mut(copy) else { return Ok(()) };
@@ -378,7 +381,8 @@ impl<D: DiskStore> Sim<D> {
     }
 
     fn check_write(&self, copy: CopyId, disk: u8, offset: u64, len: Bytes) -> Result<(), WriteError> {
-        let machine = self.world.machine(copy).ok_or(WriteError::NoCopy)?;
+        let machine =
+            self.world.machine(copy).filter(|_| !copy.vm.is_extended()).ok_or(WriteError::NoCopy)?;
         if machine.power != Power::Running {
             return Err(WriteError::NotRunning(machine.power));
         }

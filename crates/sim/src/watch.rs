@@ -78,7 +78,8 @@ impl Watch {
             (Some(host), None, What::Host(_)) => {
                 self.down.insert(host);
             }
-            (Some(host), Some(vm), what) => self.copy(host, vm, what),
+            // What an extended relationship brings to a third host protects nothing that the second one does not.
+            (Some(host), Some(vm), what) if !vm.is_extended() => self.copy(host, vm, what),
             _ => return,
         }
         let Self { now, machines, down } = self;

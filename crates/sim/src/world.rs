@@ -6,7 +6,7 @@ use hvrsim_replica::Service;
 use hvrsim_replica::exchange::{Envelope, Log, Reply, Request, SessionSpec, TimerKind};
 use hvrsim_replica::profile::Profile;
 use hvrsim_replica::rule::Storage;
-use hvrsim_types::id::{CopyId, ExchangeId, HostId, JobId, PointId, SessionId, VmId};
+use hvrsim_types::id::{CopyId, EXTENDED_SUFFIX, ExchangeId, HostId, JobId, PointId, SessionId, VmId};
 use hvrsim_types::size::{Bytes, Rate};
 use hvrsim_types::state::Power;
 use hvrsim_types::time::{Calendar, Instant, Span};
@@ -70,6 +70,8 @@ pub struct Content {
     pub base: Position,
     /// Closed logs, oldest first.
     pub closed: VecDeque<Position>,
+    /// Closed logs of the extended relationship, oldest first.
+    pub extended: VecDeque<Position>,
     /// Received logs, oldest first.
     pub received: VecDeque<Position>,
 }
@@ -78,7 +80,20 @@ impl Content {
     /// One content throughout.
     #[must_use]
     pub fn of(position: Position) -> Self {
-        Self { live: position, base: position, closed: VecDeque::new(), received: VecDeque::new() }
+        let none = VecDeque::new;
+        Self { live: position, base: position, closed: none(), extended: none(), received: none() }
+    }
+
+    /// The closed logs of the machine, or of its extended relationship.
+    pub(crate) fn closed_of(&mut self, vm: VmId) -> &mut VecDeque<Position> {
+        if vm.is_extended() { &mut self.extended } else { &mut self.closed }
+    }
+
+    /// The open log is closed: that of the machine leads to what the guest sees, that of its extended relationship to
+    /// what is received and applied.
+    pub(crate) fn close(&mut self, vm: VmId) {
+        let content = if vm.is_extended() { self.base } else { self.live };
+        self.closed_of(vm).push_back(content);
     }
 
     /// The base becomes this.
@@ -347,14 +362,23 @@ impl World {
         &self.vms[id.index()]
     }
 
-    /// A copy as its host has it.
+    /// What messages call a machine, or its extended relationship.
+    #[must_use]
+    pub fn label(&self, id: VmId) -> String {
+        let of = if id.is_extended() { EXTENDED_SUFFIX } else { "" };
+        format!("{}{of}", self.vm(id).name)
+    }
+
+    /// A copy as its host has it; of an extended relationship, the copy that it is of.
     #[must_use]
     pub fn machine(&self, copy: CopyId) -> Option<&Machine> {
-        self.hosts.get(usize::from(copy.host.0))?.machines.get(&copy.vm)
+        let vm = if copy.vm.is_extended() { copy.vm.machine() } else { copy.vm };
+        self.hosts.get(usize::from(copy.host.0))?.machines.get(&vm)
     }
 
     pub(crate) fn machine_mut(&mut self, copy: CopyId) -> Option<&mut Machine> {
-        self.hosts.get_mut(usize::from(copy.host.0))?.machines.get_mut(&copy.vm)
+        let vm = if copy.vm.is_extended() { copy.vm.machine() } else { copy.vm };
+        self.hosts.get_mut(usize::from(copy.host.0))?.machines.get_mut(&vm)
     }
 
     /// Every copy of every machine, by host.

@@ -63,6 +63,8 @@ pub struct CopyId {
 impl VmId {
     /// Set in the id of a test machine.
     const TEST: u32 = 1 << 31;
+    /// Set where the extended relationship of a machine is meant, not the machine.
+    const EXTENDED: u32 = 1 << 30;
 
     /// The test machine that a test failover of this machine makes. A host has at most one of a replica.
     #[must_use]
@@ -76,10 +78,22 @@ impl VmId {
         self.0 & Self::TEST != 0
     }
 
-    /// The machine itself: of a test machine, the one it was made from.
+    /// The extended relationship of this machine, where a host has one: to the next host of a chain.
+    #[must_use]
+    pub const fn extended(self) -> Self {
+        Self(self.0 | Self::EXTENDED)
+    }
+
+    /// Whether this is the extended relationship of a machine.
+    #[must_use]
+    pub const fn is_extended(self) -> bool {
+        self.0 & Self::EXTENDED != 0
+    }
+
+    /// The machine itself: of a test machine, the one it was made from; of an extended relationship, the one it is of.
     #[must_use]
     pub const fn machine(self) -> Self {
-        Self(self.0 & !Self::TEST)
+        Self(self.0 & !Self::TEST & !Self::EXTENDED)
     }
 
     /// The index in a list of all machines.
@@ -91,12 +105,20 @@ impl VmId {
 
 /// What a test failover appends to the name of the machine.
 pub const TEST_SUFFIX: &str = " - Test";
+/// What follows the name of a machine where its extended relationship is meant.
+pub const EXTENDED_SUFFIX: &str = " (Extended)";
 
 impl CopyId {
-    /// The copy itself: of a test machine, the replica that it was made from.
+    /// The copy itself: of a test machine, the replica that it was made from; of an extended relationship, the middle copy.
     #[must_use]
     pub const fn machine(self) -> Self {
         Self { host: self.host, vm: self.vm.machine() }
+    }
+
+    /// The extended relationship of this copy.
+    #[must_use]
+    pub const fn extended(self) -> Self {
+        Self { host: self.host, vm: self.vm.extended() }
     }
 
     /// The test machine beside this copy.

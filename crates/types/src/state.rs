@@ -246,6 +246,12 @@ impl ReplicationState {
 }
 
 impl Mode {
+    /// Whether the copy receives from another host: from a primary, or from a replica.
+    #[must_use]
+    pub const fn is_replica(self) -> bool {
+        matches!(self, Self::Replica | Self::ExtendedReplica)
+    }
+
     /// Reads a PowerShell mode name or its number.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

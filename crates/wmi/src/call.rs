@@ -7,6 +7,7 @@ use hvrsim_sim::look::Look;
 use hvrsim_types::code::ReturnCode;
 use hvrsim_types::id::{CopyId, HostId};
 use hvrsim_types::near::nearest;
+use hvrsim_types::state::Mode;
 use hvrsim_types::time::{Instant, Span};
 
 use crate::datetime;
@@ -239,8 +240,7 @@ impl Invocation<'_> {
             }
             P::GetStatistics => Ok(reading::statistics(self.machine()?, self.look)?),
             P::GetStatisticsEx => {
-                let on = self.machine()?;
-                self.relationship(on)?;
+                let on = self.relationship(self.machine()?)?;
                 Ok(reading::statistics(on, self.look)?)
             }
             P::Certificates => Ok(reading::done(vec![("EncodedCertificates", Value::List(Vec::new()))])),
@@ -277,7 +277,7 @@ impl Invocation<'_> {
                 )),
             },
             _ => {
-                let on = self.machine()?;
+                let on = self.concerned(self.machine()?)?;
                 Ok(Planned::Operate { on, operation: self.operation(on)? })
             }
         }
@@ -287,16 +287,29 @@ impl Invocation<'_> {
         identifier::machine("ComputerSystem", self.value("ComputerSystem"), self.host, self.look)
     }
 
+    /// Which relationship of a machine the method is about. On a replica, what begins or changes sending concerns its
+    /// extended relationship.
+    fn concerned(&self, on: CopyId) -> Result<CopyId, Stop> {
+        use Procedure as P;
+        let replica = || self.look.copy(on).is_some_and(|view| view.mode == Mode::Replica);
+        let extended = || self.look.copy(on.extended()).is_some();
+        Ok(match self.method.procedure {
+            P::RemoveEx | P::ResetStatisticsEx => self.relationship(on)?,
+            P::ReplicationStateEx if !self.value("ReplicationRelationship").is_empty() => {
+                self.relationship(on)?
+            }
+            P::Create if replica() => on.extended(),
+            P::Modify | P::StartReplication | P::Resynchronize if replica() && extended() => on.extended(),
+            _ => on,
+        })
+    }
+
     /// What is asked of the copy.
     fn operation(&self, on: CopyId) -> Result<Operation, Stop> {
         Ok(match self.method.procedure {
             Procedure::Create => self.create()?,
             Procedure::Modify => self.modify(on)?,
-            Procedure::Remove => Operation::Remove,
-            Procedure::RemoveEx => {
-                self.relationship(on)?;
-                Operation::Remove
-            }
+            Procedure::Remove | Procedure::RemoveEx => Operation::Remove,
             Procedure::Reverse => {
                 let settings = self.settings()?;
                 Operation::Reverse { to: settings.to, change: settings.change }
@@ -314,24 +327,16 @@ impl Invocation<'_> {
             Procedure::CommitFailover => Operation::CommitFailover,
             Procedure::TestReplica => Operation::TestFailover { point: self.snapshot(on)? },
             Procedure::ModeToPrimary => {
-                self.relationship(on)?;
-                let why = "ReplicationRelationship is the primary relationship, not the extended one";
-                return Err(Stop::invalid(why));
+                if !self.relationship(on)?.vm.is_extended() {
+                    let why = "ReplicationRelationship is the primary relationship, not the extended one";
+                    return Err(Stop::invalid(why));
+                }
+                Operation::PromoteExtended
             }
             Procedure::InitiateFailback => self.failback(on)?,
             Procedure::Resynchronize => Operation::Resynchronize { at: self.start_time()? },
-            Procedure::ResetStatistics => Operation::ResetStatistics,
-            Procedure::ResetStatisticsEx => {
-                self.relationship(on)?;
-                Operation::ResetStatistics
-            }
-            Procedure::ReplicationState => self.replication_state()?,
-            Procedure::ReplicationStateEx => {
-                if !self.value("ReplicationRelationship").is_empty() {
-                    self.relationship(on)?;
-                }
-                self.replication_state()?
-            }
+            Procedure::ResetStatistics | Procedure::ResetStatisticsEx => Operation::ResetStatistics,
+            Procedure::ReplicationState | Procedure::ReplicationStateEx => self.replication_state()?,
             Procedure::MachineState => self.machine_state()?,
             _ => return Err(Stop::not_simulated(self.method.full_name())),
         })
@@ -410,7 +415,8 @@ impl Invocation<'_> {
         embedded::settings(name, self.value(name), self.look)
     }
 
-    fn relationship(&self, on: CopyId) -> Result<(), Stop> {
+    /// The relationship that the embedded instance is of.
+    fn relationship(&self, on: CopyId) -> Result<CopyId, Stop> {
         let name = "ReplicationRelationship";
         embedded::relationship(name, self.value(name), on, self.look)
     }

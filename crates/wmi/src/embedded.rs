@@ -219,8 +219,13 @@ pub(crate) fn failback(parameter: &str, value: &Value, look: &dyn Look) -> Failb
     }
 }
 
-/// Which relationship an embedded `Msvm_ReplicationRelationship` means: only the primary one is simulated.
-pub(crate) fn relationship(parameter: &str, value: &Value, on: CopyId, look: &dyn Look) -> Result<(), Stop> {
+/// Which relationship of a machine an embedded `Msvm_ReplicationRelationship` means: its own, or the extended one.
+pub(crate) fn relationship(
+    parameter: &str,
+    value: &Value,
+    on: CopyId,
+    look: &dyn Look,
+) -> Result<CopyId, Stop> {
     let instance = required(parameter, value, "Msvm_ReplicationRelationship")?;
     let id = instance.text("InstanceID").unwrap_or_default();
     let malformed =
@@ -232,8 +237,8 @@ pub(crate) fn relationship(parameter: &str, value: &Value, on: CopyId, look: &dy
         return Err(Stop::invalid(format!("{parameter} is a relationship of another machine")));
     }
     match index {
-        "0" => Ok(()),
-        "1" => Err(Stop::not_simulated("the extended relationship")),
+        "0" => Ok(on),
+        "1" => Ok(on.extended()),
         _ => Err(malformed()),
     }
 }

@@ -107,8 +107,9 @@ impl Object {
     /// The machine that it belongs to, if it belongs to one.
     pub(crate) fn copy(&self, look: &dyn Look) -> Option<CopyId> {
         let vm = match &self.key {
+            Key::Relationship(vm, 1) => vm.extended(),
             Key::Machine(vm) | Key::Relationship(vm, _) | Key::Settings(vm, _) => *vm,
-            Key::Job(job) => look.job(self.host, *job)?.vm,
+            Key::Job(job) => of_machine(look.job(self.host, *job)?.vm),
             Key::Pair(ends) => return ends.0.copy(look),
             Key::Host | Key::Provider(_) => return None,
         };
@@ -145,7 +146,7 @@ pub fn instances(class: &str, host: HostId, look: &dyn Look) -> Result<Vec<Objec
     let pair = |a: Object, b: Object| object(Key::Pair(Box::new((a, b))));
     let relationships = |copy: CopyId| indices(copy, look).into_iter().map(move |index| (copy, index));
     let points = |copy: CopyId| look.points(copy).into_iter().map(move |p| Object::point(copy, Some(p.id)));
-    let jobs = |copy: CopyId| look.jobs(copy).into_iter();
+    let jobs = |copy: CopyId| [look.jobs(copy), look.jobs(copy.extended())].into_iter().flatten();
     let each = copies.iter().copied();
     Ok(match class.kind {
         Kind::Host => vec![object(Key::Host)],
@@ -204,12 +205,15 @@ fn copies(host: HostId, look: &dyn Look) -> Vec<CopyId> {
     vms.map(|vm| CopyId { host, vm }).filter(|copy| look.copy(*copy).is_some()).collect()
 }
 
-/// The relationships of a machine that replicates.
+/// The relationships of a machine that replicates: its own, and behind it that of a middle copy to a third host.
 fn indices(copy: CopyId, look: &dyn Look) -> Vec<u8> {
-    match look.copy(copy) {
-        Some(view) if view.mode != Mode::None => vec![0],
-        _ => Vec::new(),
-    }
+    let replicates = |copy| look.copy(copy).is_some_and(|view| view.mode != Mode::None);
+    [(copy, 0), (copy.extended(), 1)].into_iter().filter(|(of, _)| replicates(*of)).map(|(_, n)| n).collect()
+}
+
+/// The machine, where its extended relationship is meant.
+const fn of_machine(vm: VmId) -> VmId {
+    if vm.is_extended() { vm.machine() } else { vm }
 }
 
 /// The instance of a class that a text names: its path, the value of one of its keys, the machine's name or GUID, or

@@ -27,7 +27,9 @@ pub(crate) fn statistics(on: CopyId, look: &dyn Look) -> Result<Planned, Stop> {
     let Some(view) = look.copy(on).filter(|view| view.mode != Mode::None) else {
         return Err(Stop::Answer(ReturnCode::INVALID_STATE, "the machine does not replicate".to_owned()));
     };
-    let statistics = Object::relationship("Msvm_ReplicationStatistics", on, 0);
+    let machine = if on.vm.is_extended() { on.machine() } else { on };
+    let index = u8::from(on.vm.is_extended());
+    let statistics = Object::relationship("Msvm_ReplicationStatistics", machine, index);
     let issues = view.health_details.iter().map(|issue| text(&health_issue(&view, issue, look)));
     Ok(done(vec![
         ("ReplicationStatistics", Value::List(vec![text(&xml::to_text(&statistics, look))])),

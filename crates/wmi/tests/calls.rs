@@ -18,7 +18,8 @@ fn answer(line: &str, host: HostId, world: &Fake) -> String {
     let helped = |help: Option<String>| help.map_or_else(String::new, |help| format!("  help: {help}\n"));
     match call(method, &parameters, host, world) {
         Ok(Planned::Operate { on, operation }) => {
-            format!("  {}/{} {operation:?}\n", world.host_name(on.host), world.vm_name(on.vm))
+            let of = if on.vm.is_extended() { " (extended)" } else { "" };
+            format!("  {}/{}{of} {operation:?}\n", world.host_name(on.host), world.vm_name(on.vm))
         }
         Ok(Planned::Answer(Answer { code, why, out })) => {
             let out = out.iter().map(|(name, value)| format!("  {name} = {value:?}\n"));
@@ -230,8 +231,34 @@ fn relationships_are_told_apart_by_their_index() {
         answer(&call, HV1, &world)
     };
     assert_eq!(remove("0"), "  HV1/web01 Remove\n");
-    assert_eq!(remove("1"), "  32770 (Not Supported): the extended relationship is not simulated\n");
+    assert_eq!(remove("1"), "  HV1/web01 (extended) Remove\n");
     assert!(remove("2").starts_with("  32773"));
+}
+
+/// On a replica, what begins or changes sending is about its extended relationship.
+#[test]
+fn methods_on_a_middle_copy() {
+    let world = Fake::extended(hvrsim_types::state::ReplicationState::Replicating);
+    let vm = world.copy(CopyId { host: HV2, vm: WEB01 }).unwrap().guid;
+    let extended = format!(r#""ReplicationRelationship": {{"InstanceID": "Microsoft:{vm}\\HVR\\1"}}"#);
+    let to = r#""ReplicationSettingData": {"RecoveryConnectionPoint": "DR3", "ReplicationInterval": 900}"#;
+    let lines = [
+        format!(r#"CreateReplicationRelationship {{"ComputerSystem": "web01", {to}}}"#),
+        format!(r#"ModifyReplicationSettings {{"ComputerSystem": "web01", {to}}}"#),
+        r#"StartReplication {"ComputerSystem": "web01", "InitialReplicationType": 1}"#.to_owned(),
+        r#"Resynchronize {"ComputerSystem": "web01", "StartTime": null}"#.to_owned(),
+        format!(
+            r#"RequestReplicationStateChangeEx {{"ComputerSystem": "web01", "RequestedState": 7, {extended}}}"#
+        ),
+        format!(r#"ResetReplicationStatisticsEx {{"ComputerSystem": "web01", {extended}}}"#),
+        format!(r#"RemoveReplicationRelationshipEx {{"ComputerSystem": "web01", {extended}}}"#),
+        format!(r#"ChangeReplicationModeToPrimary {{"ComputerSystem": "web01", {extended}}}"#),
+        format!(r#"GetReplicationStatisticsEx {{"ComputerSystem": "web01", {extended}}}"#),
+        r#"RequestReplicationStateChange {"ComputerSystem": "web01", "RequestedState": 7}"#.to_owned(),
+        r#"RemoveReplicationRelationship {"ComputerSystem": "web01"}"#.to_owned(),
+    ];
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    insta::assert_snapshot!(transcript(&lines, HV2, &world));
 }
 
 #[test]

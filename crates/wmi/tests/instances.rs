@@ -48,6 +48,26 @@ fn every_property_is_of_its_type() {
     assert!(seen > 500, "{seen} properties");
 }
 
+/// A middle copy has two relationships; the machine's own properties, and index 0, show the first.
+#[test]
+fn a_middle_copy_has_two_relationships() {
+    let world = Fake::extended(hvrsim_types::state::ReplicationState::ReadyForInitialReplication);
+    let vm = world.copy(CopyId { host: HV2, vm: WEB01 }).unwrap().guid.to_string().to_uppercase();
+    let of = |class: &str, index: u8, name: &str| {
+        get(class, &format!("Microsoft:{vm}\\HVR\\{index}"), name, HV2, &world).expect("a property")
+    };
+    let state = |index| of("Msvm_ReplicationRelationship", index, "ReplicationState");
+    assert_eq!((state(0), state(1)), (Value::Integer(3), Value::Integer(1)));
+    let host = |index, name| text(of("Msvm_ReplicationSettingData", index, name));
+    assert_eq!((host(0, "PrimaryHostSystem"), host(0, "RecoveryHostSystem")), ("HV1".into(), "HV2".into()));
+    assert_eq!((host(1, "PrimaryHostSystem"), host(1, "RecoveryHostSystem")), ("HV2".into(), "DR3".into()));
+    let of_machine = |class, name| get(class, "web01", name, HV2, &world).expect("a property");
+    assert_eq!(of_machine("Msvm_ComputerSystem", "ReplicationState"), Value::Integer(3));
+    assert_eq!(of_machine("Msvm_ComputerSystem", "ReplicationMode"), Value::Integer(2));
+    let both = Value::List(vec![Value::Integer(3), Value::Integer(1)]);
+    assert_eq!(of_machine("Msvm_SummaryInformation", "ReplicationStateEx"), both);
+}
+
 #[test]
 fn instances_of_a_host() {
     let mut shown = String::new();

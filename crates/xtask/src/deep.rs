@@ -45,6 +45,14 @@ const CHECKS: &[Check] = &[
         },
     },
     Check {
+        name: "walks",
+        what: "2,000 random walks from each start over two hosts, and over three with extended replication",
+        run: Run::Cargo {
+            args: &["test", "--package", "hvrsim-sim", "--locked", "--release", "--test", "sim", "walks"],
+            env: &[("HVRSIM_CASES", "2000")],
+        },
+    },
+    Check {
         name: "histories",
         what: "power cuts over 20,000 histories of disk images, at every operation on a file",
         run: Run::Cargo { args: &disk_test("histories"), env: &[("HVRSIM_HISTORIES", "20000")] },

@@ -51,7 +51,8 @@ fn moves(side: &Other) -> Vec<(Pair, Pair)> {
                     found.push(((*mode, first), (*mode, second)));
                 }
                 To::Become(mode, state) => found.push((from, (mode, state))),
-                To::Stay | To::Before | To::Refused(_) => {}
+                // The state is the extended relationship's, which is no part of the diagram.
+                To::Stay | To::Before | To::Extends(_) | To::Mode(_) | To::Refused(_) => {}
             }
         }
     }

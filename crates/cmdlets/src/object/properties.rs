@@ -50,10 +50,11 @@ const VM_ID: Property = live("VMId", "Guid", |s| s.of_copy(|view| text(&view.gui
 const VM_NAME: Property = live("VMName", "String", |s| s.of_copy(|view| text(s.look.vm_name(view.copy.vm))));
 const HOST: Property = live("ComputerName", "String", |s| text(s.look.host_name(s.host)));
 const MODE: Property =
-    live("ReplicationMode", "VMReplicationMode", |s| s.of_copy(|view| text(view.mode.label())));
-const RELATIONSHIP: Property =
-    property("ReplicationRelationshipType", "VMReplicationRelationshipType", Reading::Text("Simple"))
-        .alias("Relationship");
+    live("ReplicationMode", "VMReplicationMode", |s| s.of_copy(|view| text(view.machine_mode().label())));
+const RELATIONSHIP: Property = live("ReplicationRelationshipType", "VMReplicationRelationshipType", |s| {
+    s.of_copy(|view| text(if view.is_extended() { "Extended" } else { "Simple" }))
+})
+.alias("Relationship");
 const STATE: Property = live("ReplicationState", "VMReplicationState", |s| {
     s.of_copy(|view| text(view.state.powershell(view.mode)))
 });
@@ -73,7 +74,10 @@ pub(super) const REPLICATION: &[Property] = &[
     property("VMSnapshotId", "Guid", Reading::Text("00000000-0000-0000-0000-000000000000")),
     property("VMSnapshotName", "String", Reading::Text("")),
     live("Id", "String", |s| {
-        s.of_copy(|view| text(&format!("Microsoft:{}\\HVR\\0", view.guid.to_string().to_uppercase())))
+        s.of_copy(|view| {
+            let index = u8::from(view.is_extended());
+            text(&format!("Microsoft:{}\\HVR\\{index}", view.guid.to_string().to_uppercase()))
+        })
     }),
     MODE.alias("Mode"),
     RELATIONSHIP,

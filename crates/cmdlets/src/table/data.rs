@@ -161,10 +161,7 @@ const BY_NAME: &[Parameter] = &[
 const NAME_SETS: &[&str] = &["Name", "VMObject"];
 
 const fn relationship(places: &'static [Place]) -> Parameter {
-    Parameter::new("ReplicationRelationshipType", RELATIONSHIP)
-        .alias(&["Relationship"])
-        .on(places)
-        .support(Support::Only("Simple"))
+    Parameter::new("ReplicationRelationshipType", RELATIONSHIP).alias(&["Relationship"]).on(places)
 }
 const RELATIONSHIP_BY_NAME: &[Parameter] = &[relationship(&[named("VMName")])];
 const RELATIONSHIP_BY_BOTH: &[Parameter] = &[relationship(&[named("VMName"), named("VMObject")])];

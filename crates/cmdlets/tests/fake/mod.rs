@@ -94,6 +94,15 @@ impl Fake {
         self.copies.insert(copy, view);
     }
 
+    /// The replica on HV2 sends on to DR3.
+    pub fn extended(state: ReplicationState) -> Self {
+        let mut fake = Self::new();
+        fake.add(HV2, WEB01.extended(), Mode::Primary, state, Power::Off);
+        fake.copy_mut(HV2, WEB01.extended()).guid = guid(1, "vm", &WEB01.0);
+        fake.copy_mut(HV2, WEB01.extended()).peer = Some(HostId(2));
+        fake
+    }
+
     pub fn copy_mut(&mut self, host: HostId, vm: VmId) -> &mut CopyView {
         self.copies.get_mut(&CopyId { host, vm }).expect("a copy")
     }
@@ -152,7 +161,7 @@ impl Look for Fake {
     }
 
     fn vm_name(&self, vm: VmId) -> &str {
-        VMS[usize::try_from(vm.0).expect("a small number")]
+        VMS[vm.index()]
     }
 
     fn host_is_up(&self, host: HostId) -> bool {

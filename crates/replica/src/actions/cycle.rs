@@ -1,7 +1,7 @@
 //! The replication cycle: switch, send, store, apply, recovery points, retries.
 
 use hvrsim_types::code::ReturnCode;
-use hvrsim_types::id::{LogSeq, PointId, SwapId};
+use hvrsim_types::id::{CopyId, LogSeq, PointId, SwapId};
 use hvrsim_types::job::{JobState, JobType};
 use hvrsim_types::state::{Mode, ReplicationState, ReplicationType};
 use hvrsim_types::time::{Instant, Span};
@@ -59,6 +59,9 @@ impl Work<'_> {
         }
         if self.facts.disk_missing {
             self.fatal("ST-20", Cause::NoFile, NO_FILE);
+            return;
+        }
+        if !self.is_settled() {
             return;
         }
         if self.copy.sending.is_some() || self.copy.switching.is_some() {
@@ -184,7 +187,7 @@ impl Work<'_> {
                 let exchange = self.send(peer, body);
                 self.copy.sending = Some(Sending { exchange: Some(exchange), ..sending });
             }
-            None if self.copy.due && self.copy.phase == Phase::Replicating => {
+            None if self.copy.due && self.copy.phase == Phase::Replicating && self.is_settled() => {
                 self.copy.due = false;
                 self.switch(ReplicationType::Regular);
             }
@@ -204,7 +207,8 @@ impl Work<'_> {
             self.seed_arrived(envelope, log, settings, swap);
             return;
         }
-        let receiving = self.copy.mode == Mode::Replica && self.copy.phase == Phase::Replicating;
+        let of_primary = self.copy.mode.is_replica() && self.copy.peer == Some(envelope.from);
+        let receiving = of_primary && self.copy.phase == Phase::Replicating;
         if matches!(self.copy.phase, Phase::Recovered { .. } | Phase::Committed { .. }) {
             self.stay("UF-86");
         }
@@ -225,7 +229,7 @@ impl Work<'_> {
     }
 
     pub(crate) fn store(&mut self, envelope: &Envelope<Request>, log: Log) {
-        self.effect(Effect::StoreLog { from: envelope.from });
+        self.effect(Effect::StoreLog { from: CopyId { host: envelope.from, vm: envelope.vm } });
         self.copy.seq = log.seq;
         self.copy.last_replication = Some(self.moment.now);
         self.copy.last_type = log.kind;

@@ -23,15 +23,21 @@ impl Work<'_> {
 
     /// The replica server's side of enabling.
     pub(crate) fn create_asked(&mut self, envelope: &Envelope<Request>, settings: Settings) {
-        let seed = self.copy.mode == Mode::Replica && matches!(self.copy.phase, Phase::Awaiting { .. });
+        let seed = self.copy.mode.is_replica() && matches!(self.copy.phase, Phase::Awaiting { .. });
+        let extended = envelope.vm.is_extended();
+        let mode = if extended { Mode::ExtendedReplica } else { Mode::Replica };
         let reply = if !self.accepts {
             Reply::Refused(Why::NotReplicaServer)
         } else if self.known && !seed {
             Reply::Refused(Why::IdClash)
         } else {
             if !seed {
-                self.change("EN-1", Side::Other, Mode::Replica, Phase::Awaiting { session: None });
+                let rule = if extended { "XF-95" } else { "EN-1" };
+                self.change(rule, Side::Other, mode, Phase::Awaiting { session: None });
                 self.effect(Effect::CreateCopy { like: envelope.from });
+            } else if self.copy.mode != mode {
+                let rule = if extended { "XF-136" } else { "EN-2" };
+                self.change(rule, Side::Other, mode, self.copy.phase.clone());
             }
             self.copy.settings = settings;
             self.adopt(envelope.from, envelope.epoch);
@@ -52,7 +58,12 @@ impl Work<'_> {
             (Reply::Done | Reply::Waiting, true) => self.reversed_to_third(to, envelope.epoch),
             (answer @ (Reply::Done | Reply::Waiting), false) => {
                 self.adopt(to, envelope.epoch);
-                let id = if answer == Reply::Waiting { "EN-2" } else { "EN-1" };
+                let id = match (answer, self.vm.is_extended()) {
+                    (Reply::Waiting, false) => "EN-2",
+                    (_, false) => "EN-1",
+                    (Reply::Waiting, true) => "XF-136",
+                    (_, true) => "XF-95",
+                };
                 self.change(
                     id,
                     Side::Here,
@@ -63,7 +74,7 @@ impl Work<'_> {
                 self.arm_window();
             }
             (reply, reverse) => {
-                if !reverse {
+                if !reverse && !self.vm.is_extended() {
                     self.stay("EN-3");
                 }
                 self.fail_by(reply);
@@ -72,7 +83,7 @@ impl Work<'_> {
     }
 
     pub(crate) fn create_broken(&mut self) {
-        if self.copy.mode == Mode::None {
+        if self.copy.mode == Mode::None && !self.vm.is_extended() {
             self.stay("EN-3");
         }
         self.fail_job(ReturnCode::NOT_AVAILABLE, "the replica server did not answer");
@@ -168,7 +179,9 @@ impl Work<'_> {
         }
         self.leave_primary();
         self.drop_points();
-        self.effect(Effect::ForgetReceived);
+        if !self.vm.is_extended() {
+            self.effect(Effect::ForgetReceived);
+        }
         self.change(rule.id, Side::Here, Mode::None, Phase::Disabled);
         self.complete_job();
         *self.copy = Copy {

@@ -120,8 +120,9 @@ impl Work<'_> {
         }
         let served = again.unwrap_or_else(|| self.serve(envelope, session, point));
         self.copy.served = Some(Served { silent: false, ..served });
-        // After a failback of its own the log begins at the point, not where both sides parted.
-        let parted = self.received_failback().is_none();
+        // After a failback of its own the log begins at the point, not where both sides parted; and it is about the
+        // other end of this copy's relationship, no third host.
+        let parted = self.copy.peer == Some(envelope.from) && self.received_failback().is_none();
         let whole = parted && !matches!(state, S::Critical | S::WaitingForStartResynchronize);
         Reply::Granted { point: served.point, tracked: whole && self.copy.tracked && !self.copy.set_back }
     }
@@ -192,8 +193,12 @@ impl Work<'_> {
         if let Phase::FailbackDone(received) = &mut *run.before {
             received.tracked = false;
         }
-        // What was written here after the last failback, or into an inconsistent disk, is not tracked.
-        let known = tracked && !set_back && !matches!(*run.before, Phase::FailbackDone(_) | Phase::Error);
+        // What was written here after the last failback, or into an inconsistent disk, is not tracked; and what never
+        // reached the other side is known of the side that this copy sent to.
+        let parted = self.copy.peer == Some(envelope.from);
+        let Some(run) = self.run_of_failback() else { return };
+        let known =
+            parted && tracked && !set_back && !matches!(*run.before, Phase::FailbackDone(_) | Phase::Error);
         let session = run.session;
         let spec = SessionSpec {
             source: envelope.from,

@@ -22,6 +22,7 @@ impl Work<'_> {
             "UF-80" => FailoverRule::FromSuspended,
             "RS-58" => FailoverRule::FromResync,
             "TF-65" => FailoverRule::BesideTest,
+            "XF-101" => FailoverRule::Extended,
             _ => FailoverRule::Unplanned,
         };
         if let Phase::ResyncReceiving { stage, .. } = self.copy.phase {
@@ -32,6 +33,7 @@ impl Work<'_> {
             _ => None,
         };
         self.go(rule.id, Phase::Recovering { point, kind, rule: by, start });
+        self.rest_extended();
         if self.facts.storage != Storage::Sound {
             self.failover_failed("the files of the replica cannot be written");
         } else if self.copy.received.is_empty() {
@@ -72,9 +74,13 @@ impl Work<'_> {
             (chosen, _) => (chosen, kind),
         };
         self.copy.failed_over_type = kind;
+        self.copy.failed_over_newest = point.is_none() || newest.map(|planned| planned.id) == point;
         self.copy.tracked = true;
         self.effect(Effect::LogStart);
         self.go(rule.id(), Phase::Recovered { point });
+        if self.has_extended() {
+            self.stay("XF-97");
+        }
         if start {
             self.effect(Effect::Power(Power::Running));
         }

@@ -140,7 +140,7 @@ impl Work<'_> {
                 self.crash_of_new_primary();
             }
             (_, Phase::Failback(_)) => self.stay("ST-128"),
-            (Mode::Replica, Phase::Replicating) => {
+            (Mode::Replica | Mode::ExtendedReplica, Phase::Replicating) => {
                 self.abort_job();
                 self.stay("ST-32");
             }

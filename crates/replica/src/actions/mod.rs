@@ -2,6 +2,7 @@
 
 mod cycle;
 mod enable;
+mod extended;
 mod failback;
 mod failover;
 mod host;
@@ -45,7 +46,8 @@ impl Work<'_> {
         {
             return self.cancel_scheduled(job);
         }
-        match decide(operation.call(), self.copy.mode, self.copy.state(), &|guard| self.holds(guard)) {
+        let (mode, state) = self.position();
+        match decide(operation.call(), mode, state, &|guard| self.holds(guard)) {
             Decision::Refuse(code, refusal) => {
                 Outcome { code, job: None, rule: None, refusal: Some(refusal) }
             }
@@ -61,6 +63,12 @@ impl Work<'_> {
             Operation::Enable { to, .. } if *to == self.host => Some((bad, "another host as replica server")),
             Operation::Enable { settings, .. } if settings.recovery_history > RECOVERY_HISTORY_MAX => {
                 Some((bad, "a RecoveryHistory of 0 to 24"))
+            }
+            Operation::Enable { to, settings } if self.vm.is_extended() => {
+                self.extended_parameters(Some(*to), settings.frequency)
+            }
+            Operation::Modify(change) if self.vm.is_extended() && change.frequency.is_some() => {
+                self.extended_parameters(None, change.frequency.unwrap_or_default())
             }
             Operation::Modify(change) | Operation::Reverse { change, .. }
                 if change.recovery_history.is_some_and(|n| n > RECOVERY_HISTORY_MAX) =>
@@ -127,6 +135,7 @@ impl Work<'_> {
             Operation::InitiateFailback { settings, point } => self.initiate_failback(rule, &settings, point),
             Operation::Remove => self.remove(rule),
             Operation::ResetStatistics => self.reset_statistics(rule),
+            Operation::PromoteExtended => self.promote_extended(rule),
             Operation::CancelJob(job) => self.cancel_job(rule, job),
             Operation::StartVm
             | Operation::StopVm
@@ -216,6 +225,7 @@ impl Work<'_> {
             self.answer(envelope, Reply::Refused(Why::Untrusted(trust)));
             return;
         }
+        self.meet_promoted(envelope);
         match &envelope.body {
             Request::Create { settings } => self.create_asked(envelope, settings.clone()),
             Request::Delta { log, settings, swap } => {

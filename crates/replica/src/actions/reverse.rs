@@ -12,6 +12,9 @@ use crate::operation::{Settings, SettingsChange};
 use crate::rule::{Rule, Side};
 use crate::service::Work;
 
+/// Why a prepared primary does not swap roles with a middle copy.
+const EXTENDED: &str = "the roles are not swapped while this copy has an extended relationship: Set-VMReplication -AsReplica on the old primary, then reverse";
+
 impl Work<'_> {
     pub(crate) fn reverse(
         &mut self,
@@ -42,8 +45,9 @@ impl Work<'_> {
             None => self.new_swap(),
         };
         self.copy.asked_swap = Some(swap);
+        // With an extended relationship the roles are not swapped, the other side must have been made a replica.
         let point = match &self.copy.phase {
-            Phase::Recovered { point } | Phase::Committed { point, .. } => *point,
+            Phase::Recovered { point } | Phase::Committed { point, .. } if !self.has_extended() => *point,
             _ => None,
         };
         let failback = failback.map(|f| f.session);
@@ -93,7 +97,10 @@ impl Work<'_> {
                 Reply::Swapped
             }
             (Mode::Primary, Phase::Prepared(_)) => Reply::Refused(Why::OtherPoint),
-            (Mode::Replica, Phase::Awaiting { .. }) => {
+            (Mode::Replica | Mode::ExtendedReplica, Phase::Awaiting { .. }) => {
+                if self.copy.mode == Mode::ExtendedReplica {
+                    self.change("UF-89", Side::Other, Mode::Replica, self.copy.phase.clone());
+                }
                 self.copy.settings = settings;
                 self.copy.peer = Some(envelope.from);
                 self.copy.epoch = Epoch(self.copy.epoch.max(envelope.epoch).0 + 1);
@@ -153,7 +160,8 @@ impl Work<'_> {
         match envelope.body {
             Reply::Swapped => self.swapped(envelope, again),
             Reply::Waiting => {
-                self.lead("UF-89", envelope.from, envelope.epoch, Phase::Ready { returned: true });
+                let rule = if self.has_extended() { "XF-99" } else { "UF-89" };
+                self.lead(rule, envelope.from, envelope.epoch, Phase::Ready { returned: true });
                 self.effect(Effect::LogStop);
                 self.copy.tracked = false;
                 self.complete_job();
@@ -170,7 +178,11 @@ impl Work<'_> {
                 };
                 self.copy.asked_swap = None;
                 self.stay(rule);
-                self.fail_by(reply);
+                if reply == Reply::Refused(Why::OtherPoint) && self.has_extended() {
+                    self.fail_job(ReturnCode::INVALID_STATE, EXTENDED);
+                } else {
+                    self.fail_by(reply);
+                }
             }
         }
     }
@@ -202,6 +214,7 @@ impl Work<'_> {
         self.copy.last_replication = Some(self.moment.now);
         self.cancel_timer(TimerKind::Point);
         self.drop_served();
+        self.drop_extended();
         if uncommitted {
             self.copy.merging = true;
             self.forget_points();
@@ -295,6 +308,8 @@ impl Work<'_> {
     /// The new primary's side becomes the replica of the copy that it had served.
     fn follow(&mut self, envelope: &Envelope<Request>, swap: SwapId, settings: Settings) {
         self.leave_primary();
+        // What was written here since the failover is in no log of it.
+        self.drop_extended();
         self.effect(Effect::RememberUnsent { known: true });
         self.drop_points();
         self.copy.was_primary = true;

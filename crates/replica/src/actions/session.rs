@@ -41,12 +41,12 @@ impl Work<'_> {
 
     pub(crate) fn resynchronize(&mut self, rule: &'static Rule, at: Option<Instant>) -> Outcome {
         if let Some(at) = at {
-            return self.schedule(rule, JobType::Resynchronizing, None, at);
+            return self.schedule(rule, self.resync_job(), None, at);
         }
         if matches!(self.copy.phase, Phase::ResyncSuspended(_)) {
             self.end_job(JobState::Terminated, ReturnCode::FAILED, "started over");
         }
-        let job = self.start_job(JobType::Resynchronizing, Stage::Asking);
+        let job = self.start_job(self.resync_job(), Stage::Asking);
         // RS-49: the old run stays until the new session is open.
         if let Some(run) = self.run() {
             run.job = job;
@@ -102,8 +102,8 @@ impl Work<'_> {
             run.job = scheduled.job;
             self.end_job(JobState::Terminated, ReturnCode::FAILED, "started over");
         }
-        if held || self.copy.job.is_some() {
-            let text = "at its start time another job was under way";
+        if held || self.copy.job.is_some() || !self.is_settled() {
+            let text = "at its start time another job was under way, or the copy could not be read";
             self.close_job(scheduled.job, JobState::Exception, ReturnCode::INVALID_STATE, text);
             return;
         }
@@ -148,7 +148,12 @@ impl Work<'_> {
         if self.copy.phase != Phase::ResyncRequired || self.copy.job.is_some() {
             return;
         }
-        self.start_job(JobType::Resynchronizing, Stage::Asking);
+        if !self.is_settled() {
+            let again = self.moment.now + WATCH;
+            self.set_timer(TimerKind::Window, again);
+            return;
+        }
+        self.start_job(self.resync_job(), Stage::Asking);
         self.open_session(SessionKind::Resync, Asking::OpenResync { automatic: true });
     }
 
@@ -161,6 +166,10 @@ impl Work<'_> {
         self.job_session(session);
         let sizes = self.facts.sizes.clone();
         self.ask(peer, what, Request::Open { session, kind, sizes });
+    }
+
+    fn resync_job(&self) -> JobType {
+        if self.vm.is_extended() { JobType::ResynchronizingExtended } else { JobType::Resynchronizing }
     }
 
     fn asked_session(&self) -> Option<SessionId> {
@@ -200,7 +209,7 @@ impl Work<'_> {
             return Reply::Busy;
         }
         let foreign = self.copy.peer.is_some_and(|peer| peer != envelope.from);
-        if self.copy.mode != Mode::Replica || foreign {
+        if !self.copy.mode.is_replica() || foreign {
             return self.stale();
         }
         if sizes != self.facts.sizes {
@@ -237,7 +246,7 @@ impl Work<'_> {
         self.effect(Effect::TakePoint(stage));
         let rule = if before == Base::Replicating { "RS-42" } else { "RS-138" };
         let phase = Phase::ResyncReceiving { session, stage, before, paused: false };
-        self.change(rule, Side::Other, Mode::Replica, phase);
+        self.change(rule, Side::Other, self.copy.mode, phase);
         self.arm_watch();
     }
 
@@ -309,6 +318,14 @@ impl Work<'_> {
     /// Tracking starts and the moment to be brought is fixed.
     fn begin_run(&mut self, envelope: &Envelope<Reply>, full: bool) -> Option<Run> {
         let (Some(job), Some(session)) = (self.copy.job, self.asked_session()) else { return None };
+        if !self.is_settled() {
+            self.tell_closed(session);
+            self.fail_job(
+                ReturnCode::INVALID_STATE,
+                "the copy has been failed over, or is being resynchronized",
+            );
+            return None;
+        }
         self.copy.seq = LogSeq(0);
         self.copy.sending = None;
         self.copy.epoch = self.copy.epoch.max(envelope.epoch);
@@ -465,22 +482,25 @@ impl Work<'_> {
         let reply = match self.copy.phase.clone() {
             Phase::Awaiting { session: Some(s) } if s == session => {
                 self.received_all(as_of);
-                self.change("EN-9", Side::Other, Mode::Replica, Phase::Replicating);
+                self.change("EN-9", Side::Other, self.copy.mode, Phase::Replicating);
                 Reply::Done
             }
             Phase::ResyncReceiving { session: s, paused: true, .. } if s == session => Reply::Busy,
             Phase::ResyncReceiving { session: s, stage, .. } if s == session => {
                 self.cancel_timer(TimerKind::Watch);
+                let (rule, side) =
+                    if self.has_extended() { ("XF-134", Side::Here) } else { ("RS-52", Side::Other) };
+                self.extend_by_changes(stage);
                 self.effect(Effect::DropPoint(stage));
                 self.drop_points();
                 self.received_all(as_of);
-                self.change("RS-52", Side::Other, Mode::Replica, Phase::Replicating);
+                self.change(rule, side, self.copy.mode, Phase::Replicating);
                 self.copy.merging = true;
                 self.effect(Effect::MergeResync);
                 Reply::Done
             }
             // The answer to an earlier request was lost.
-            Phase::Replicating if self.copy.mode == Mode::Replica && envelope.epoch == self.copy.epoch => {
+            Phase::Replicating if self.copy.mode.is_replica() && envelope.epoch == self.copy.epoch => {
                 Reply::Done
             }
             _ => self.no_relationship().unwrap_or(self.stale()),
@@ -519,7 +539,9 @@ impl Work<'_> {
         self.complete_job();
         self.arm_cycle();
         // What was held back goes at once.
-        self.switch(ReplicationType::Regular);
+        if self.is_settled() {
+            self.switch(ReplicationType::Regular);
+        }
     }
 
     // Ending early.
@@ -570,7 +592,7 @@ impl Work<'_> {
     /// The replica goes back to what it was before the resynchronization.
     fn resync_undone(&mut self, stage: PointId, before: Base) {
         self.leave_session(stage);
-        self.change("RS-50", Side::Other, Mode::Replica, before.phase());
+        self.change("RS-50", Side::Other, self.copy.mode, before.phase());
     }
 
     /// Drops what a session has brought so far. The epoch is raised, lest the session be finished later.
@@ -629,7 +651,10 @@ impl Work<'_> {
     pub(crate) fn still_wanted(&mut self, envelope: &Envelope<Request>, session: SessionId) {
         let asked = self.copy.asked.is_some_and(|a| matches!(a.what, Asking::OpenResync { .. }));
         let opening = asked && self.asked_session() == Some(session);
+        let beside = self.beside.as_ref().map(|beside| &beside.phase);
         let wanted = opening
+            || self.opens_beside(session)
+            || matches!(beside, Some(Phase::Resync(run) | Phase::ResyncSuspended(run)) if run.session == session)
             || match &self.copy.phase {
                 Phase::Resync(run) | Phase::ResyncSuspended(run) => run.session == session,
                 Phase::Failback(run) => run.session == session,
@@ -670,6 +695,12 @@ impl Work<'_> {
     }
 
     pub(crate) fn resync_needed(&mut self) {
+        if self.vm.is_extended() {
+            self.rest();
+            if matches!(self.copy.phase, Phase::Suspended(Pause::Operator | Pause::Held) | Phase::Error) {
+                self.require_resync("ST-25");
+            }
+        }
         if self.copy.mode == Mode::Primary && self.copy.phase == Phase::Replicating {
             self.fail_job(ReturnCode::FAILED, "a resynchronization is required");
             self.require_resync("RS-41");

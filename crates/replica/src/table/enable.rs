@@ -32,7 +32,7 @@ pub(super) const RULES: &[Rule] = &[
         evidence: Documented,
         source: "Using an existing VM for initial replication (2013-08-27)",
     }
-    .with_other(REPLICA, &[INITIAL], To::Stay),
+    .with_other(REPLICA, &[INITIAL], To::Become(Mode::Replica, INITIAL)),
     Row {
         id: "EN-3",
         modes: NONE,

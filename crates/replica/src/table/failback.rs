@@ -8,13 +8,14 @@ use super::prelude::*;
 pub(super) const RULES: &[Rule] = &[
     Row {
         id: "FB-102",
-        modes: REPLICA,
+        modes: SIMPLE,
         from: &[INITIAL, REPLICATING, SUSPENDED, ERROR, FAILBACK_DONE],
         triggers: &[call(Call::InitiateFailback)],
         guards: &[
             Guard::VmOff,
             Guard::NoSavedState,
             Guard::NoCheckpoint,
+            Guard::NoExtended,
             Guard::WasPrimary,
             Guard::NoJob,
             Guard::NoTestVm,
@@ -28,7 +29,7 @@ pub(super) const RULES: &[Rule] = &[
     .with_other(PRIMARY, &[REPLICATING], To::State(SUSPENDED)),
     Row {
         id: "FB-103",
-        modes: REPLICA,
+        modes: SIMPLE,
         from: &[FAILBACK],
         triggers: &[event(Event::FailbackDone)],
         guards: &[],
@@ -40,7 +41,7 @@ pub(super) const RULES: &[Rule] = &[
     .rule(),
     Row {
         id: "FB-104",
-        modes: REPLICA,
+        modes: SIMPLE,
         from: &[FAILBACK],
         triggers: &[call(Call::CancelJob), event(Event::FailbackFailed)],
         guards: &[],
@@ -52,7 +53,7 @@ pub(super) const RULES: &[Rule] = &[
     .with_other(PRIMARY, &[SUSPENDED], To::State(REPLICATING)),
     Row {
         id: "FB-107",
-        modes: REPLICA,
+        modes: SIMPLE,
         from: &[FAILBACK],
         triggers: &[call(Call::CancelJob), event(Event::FailbackFailed)],
         guards: &[],
@@ -64,7 +65,7 @@ pub(super) const RULES: &[Rule] = &[
     .with_other(PRIMARY, &[SUSPENDED], To::State(REPLICATING)),
     Row {
         id: "FB-109",
-        modes: REPLICA,
+        modes: SIMPLE,
         from: &[FAILBACK_DONE, COMMITTED],
         triggers: &[call(Call::Reverse)],
         guards: &[
@@ -86,7 +87,7 @@ pub(super) const RULES: &[Rule] = &[
     ),
     Row {
         id: "FB-109W",
-        modes: REPLICA,
+        modes: SIMPLE,
         from: &[FAILBACK_DONE, COMMITTED],
         triggers: &[call(Call::Reverse)],
         guards: &[
@@ -108,7 +109,7 @@ pub(super) const RULES: &[Rule] = &[
     ),
     Row {
         id: "FB-110",
-        modes: REPLICA,
+        modes: SIMPLE,
         from: &[FAILBACK_DONE, COMMITTED],
         triggers: &[call(Call::Reverse)],
         guards: &[
@@ -126,7 +127,7 @@ pub(super) const RULES: &[Rule] = &[
     .rule(),
     Row {
         id: "FB-130",
-        modes: REPLICA,
+        modes: SIMPLE,
         from: &[FAILBACK_DONE],
         triggers: &[call(Call::CommitFailover)],
         guards: &[Guard::NoTestVm, Guard::NoJob],
@@ -138,7 +139,7 @@ pub(super) const RULES: &[Rule] = &[
     .rule(),
     Row {
         id: "FB-131",
-        modes: REPLICA,
+        modes: SIMPLE,
         from: &[FAILBACK_DONE],
         triggers: &[call(Call::StartVm)],
         guards: &[Guard::NoJob],
@@ -150,7 +151,7 @@ pub(super) const RULES: &[Rule] = &[
     .rule(),
     Row {
         id: "FB-131R",
-        modes: REPLICA,
+        modes: SIMPLE,
         from: &[FAILBACK],
         triggers: &[call(Call::StartVm)],
         guards: &[],
@@ -162,7 +163,7 @@ pub(super) const RULES: &[Rule] = &[
     .rule(),
     Row {
         id: "FB-R",
-        modes: REPLICA,
+        modes: SIMPLE,
         from: &[FAILBACK, FAILBACK_DONE],
         triggers: &[call(Call::RevertFailover)],
         guards: &[],
@@ -174,7 +175,7 @@ pub(super) const RULES: &[Rule] = &[
     .rule(),
     Row {
         id: "FB-132",
-        modes: REPLICA,
+        modes: SIMPLE,
         from: &[FAILBACK_DONE],
         triggers: &[call(Call::Resume)],
         guards: &[Guard::VmOff, Guard::NoJob, Guard::Peer("the other side is the primary")],

@@ -2,10 +2,11 @@
 //!
 //! Ids are those of the published transition table of this project (`docs/`), grouped by subject:
 //! EN enabling and initial replication, ST steady state, RS resynchronization, PF planned failover,
-//! TF test failover, UF unplanned failover and return, FB failback, XF removal, W power and rules that only the WMI
+//! TF test failover, UF unplanned failover and return, FB failback, XF extended replication and removal, W power and rules that only the WMI
 //! text has. They are never renumbered.
 
 mod enable;
+mod extended;
 mod failback;
 mod planned;
 mod power;
@@ -19,6 +20,7 @@ use crate::rule::Rule;
 
 /// Every rule, in order of precedence: of the rules that concern a call, the first whose guards hold is taken.
 pub static RULES: &[&[Rule]] = &[
+    extended::REFUSALS,
     enable::RULES,
     steady::RULES,
     resync::RULES,
@@ -27,6 +29,7 @@ pub static RULES: &[&[Rule]] = &[
     failback::RULES,
     unplanned::RULES,
     power::RULES,
+    extended::RULES,
 ];
 
 /// Every rule.

@@ -123,10 +123,10 @@ pub(super) const RULES: &[Rule] = &[
     .rule(),
     Row {
         id: "PF-73",
-        modes: REPLICA,
+        modes: SIMPLE,
         from: &[RECOVERED],
         triggers: &[call(Call::RevertFailover)],
-        guards: &[Guard::VmOff, Guard::NoOpenSwap, Guard::NoJob, Guard::PlannedPoint],
+        guards: &[Guard::VmOff, Guard::NoOpenSwap, Guard::NoJob, Guard::NoExtended, Guard::PlannedPoint],
         to: To::State(REPLICATING),
         what: "As UF-82; the primary stays prepared.",
         evidence: Inferred,

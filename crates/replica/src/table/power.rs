@@ -5,26 +5,8 @@ use hvrsim_types::code::ReturnCode;
 
 use super::prelude::*;
 
-const ALL_MODES: &[Mode] = &[Mode::None, Mode::Primary, Mode::Replica, Mode::TestReplica];
 /// A machine that is no replica.
 const ORDINARY: &[Mode] = &[Mode::None, Mode::Primary, Mode::TestReplica];
-const ALL_STATES: &[ReplicationState] = &[
-    DISABLED,
-    READY,
-    INITIAL,
-    REPLICATING,
-    PREPARED,
-    RECOVERED,
-    COMMITTED,
-    SUSPENDED,
-    ERROR,
-    RESYNC_REQUIRED,
-    RESYNC,
-    RESYNC_SUSPENDED,
-    RECOVERING,
-    FAILBACK,
-    FAILBACK_DONE,
-];
 
 /// Where a machine that is not a replica may be started: everywhere but when it is prepared for failover.
 const MAY_START: &[ReplicationState] =

@@ -55,8 +55,15 @@ pub(super) const fn event(event: Event) -> Trigger {
 
 pub(super) const NONE: &[Mode] = &[Mode::None];
 pub(super) const PRIMARY: &[Mode] = &[Mode::Primary];
-pub(super) const REPLICA: &[Mode] = &[Mode::Replica];
-pub(super) const EITHER: &[Mode] = &[Mode::Primary, Mode::Replica];
+/// Whatever receives from another host.
+pub(super) const REPLICA: &[Mode] = &[Mode::Replica, Mode::ExtendedReplica];
+/// What receives from a primary, and may be the middle copy of a chain.
+pub(super) const SIMPLE: &[Mode] = &[Mode::Replica];
+/// The third copy of a chain.
+pub(super) const EXTENDED: &[Mode] = &[Mode::ExtendedReplica];
+pub(super) const EITHER: &[Mode] = &[Mode::Primary, Mode::Replica, Mode::ExtendedReplica];
+pub(super) const ALL_MODES: &[Mode] =
+    &[Mode::None, Mode::Primary, Mode::Replica, Mode::TestReplica, Mode::ExtendedReplica];
 
 pub(super) const DISABLED: ReplicationState = ReplicationState::Disabled;
 pub(super) const READY: ReplicationState = ReplicationState::ReadyForInitialReplication;
@@ -77,6 +84,25 @@ pub(super) const FAILBACK_DONE: ReplicationState = ReplicationState::FailbackCom
 
 /// Every state that a copy with a relationship can be in.
 pub(super) const ANY: &[ReplicationState] = &[
+    READY,
+    INITIAL,
+    REPLICATING,
+    PREPARED,
+    RECOVERED,
+    COMMITTED,
+    SUSPENDED,
+    ERROR,
+    RESYNC_REQUIRED,
+    RESYNC,
+    RESYNC_SUSPENDED,
+    RECOVERING,
+    FAILBACK,
+    FAILBACK_DONE,
+];
+
+/// Every state of a copy, with a relationship or without.
+pub(super) const ALL_STATES: &[ReplicationState] = &[
+    DISABLED,
     READY,
     INITIAL,
     REPLICATING,

@@ -21,7 +21,7 @@ const CAN_FAIL_OVER_ALONE: &[Guard] = &[
 pub(super) const RULES: &[Rule] = &[
     Row {
         id: "UF-78",
-        modes: REPLICA,
+        modes: SIMPLE,
         from: &[REPLICATING],
         triggers: &[call(Call::Failover), call(Call::ManagerFailover), event(Event::FailoverReady)],
         guards: CAN_FAIL_OVER_ALONE,
@@ -76,10 +76,10 @@ pub(super) const RULES: &[Rule] = &[
     .rule(),
     Row {
         id: "UF-82",
-        modes: REPLICA,
+        modes: SIMPLE,
         from: &[RECOVERED],
         triggers: &[call(Call::RevertFailover)],
-        guards: &[Guard::VmOff, Guard::NoOpenSwap, Guard::NoJob],
+        guards: &[Guard::VmOff, Guard::NoOpenSwap, Guard::NoJob, Guard::NoExtended],
         to: To::State(REPLICATING),
         what: "The failover disk is dropped with what was written on it; another point may be chosen.",
         evidence: Inferred,
@@ -173,13 +173,14 @@ pub(super) const RULES: &[Rule] = &[
         triggers: &[call(Call::AsReplica)],
         guards: &[
             Guard::VmOff,
+            Guard::NoExtended,
             Guard::NoSavedState,
             Guard::NoCheckpoint,
             Guard::NotServing,
             Guard::NoTestVm,
             Guard::NoJob,
         ],
-        to: To::State(INITIAL),
+        to: To::Become(Mode::Replica, INITIAL),
         what: "As UF-87, on a copy that had been failed over, failed back, or is in error.",
         evidence: Inferred,
         source: "Failover with Hyper-V Replica; Hyper-V module reference for PowerShell; EXPRESSCLUSTER with Hyper-V Replica: failover scripts",
@@ -196,7 +197,7 @@ pub(super) const RULES: &[Rule] = &[
         evidence: Inferred,
         source: "Failover with Hyper-V Replica; EXPRESSCLUSTER with Hyper-V Replica: failover scripts",
     }
-    .with_other(REPLICA, &[INITIAL], To::Stay),
+    .with_other(REPLICA, &[INITIAL], To::Become(Mode::Replica, INITIAL)),
     Row {
         id: "UF-90",
         modes: REPLICA,

@@ -20,12 +20,17 @@ const VM: VmId = VmId(0);
 const SOURCES: [S; 5] =
     [S::WaitingToCompleteInitialReplication, S::Replicating, S::Suspended, S::Critical, S::FailbackComplete];
 
+/// Everything holds, and the call is not on an extended relationship.
+fn on_machine(guard: Guard) -> bool {
+    guard != Guard::NoSuchExtended
+}
+
 #[test]
 fn initiate_failback_in_every_mode_and_state() {
     let mut accepted = 0;
     for mode in Mode::ALL {
         for state in S::ALL {
-            let decision = decide(Call::InitiateFailback, *mode, *state, &|_| true);
+            let decision = decide(Call::InitiateFailback, *mode, *state, &on_machine);
             match decision {
                 Decision::Take(rule) => {
                     assert_eq!(rule.id, "FB-102");
@@ -49,6 +54,7 @@ fn every_guard_of_initiate_failback_has_its_code() {
         (Guard::VmOff, ReturnCode::INVALID_STATE),
         (Guard::NoSavedState, ReturnCode::INVALID_STATE),
         (Guard::NoCheckpoint, ReturnCode::INVALID_STATE),
+        (Guard::NoExtended, ReturnCode::INVALID_STATE),
         (Guard::WasPrimary, ReturnCode::INVALID_STATE),
         (Guard::NoJob, ReturnCode::IN_USE),
         (Guard::NoTestVm, ReturnCode::IN_USE),
@@ -58,7 +64,9 @@ fn every_guard_of_initiate_failback_has_its_code() {
     assert_eq!(rule.guards, codes.map(|(guard, _)| guard));
     for state in SOURCES {
         for (failing, code) in codes {
-            match decide(Call::InitiateFailback, Mode::Replica, state, &|guard| guard != failing) {
+            match decide(Call::InitiateFailback, Mode::Replica, state, &|guard| {
+                guard != failing && on_machine(guard)
+            }) {
                 Decision::Refuse(found, _) => assert_eq!(found, code, "{state} {failing:?}"),
                 Decision::Take(_) => panic!("{state} {failing:?} is accepted"),
             }

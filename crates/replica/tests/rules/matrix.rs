@@ -2,14 +2,17 @@
 
 use std::fmt::Write;
 
-use hvrsim_replica::rule::{Call, Guard};
+use hvrsim_replica::rule::{Call, Guard, To};
 use hvrsim_replica::service::{Decision, decide};
 use hvrsim_types::state::{Mode, ReplicationState as S};
 
 /// A situation in which nothing else stands in the way.
-fn holds(guard: Guard, running: bool, state: S) -> bool {
+fn holds(guard: Guard, call: Call, running: bool, state: S) -> bool {
     let back = state == S::FailbackComplete;
     match guard {
+        // A replica is extended; an extended relationship is there only where the call is about it.
+        Guard::IsExtended => call == Call::Enable && state == S::Replicating,
+        Guard::HasExtended => call == Call::PromoteExtended,
         Guard::VmOff | Guard::VmNotRunning => !running,
         Guard::VmNotOff | Guard::VmRunning => running,
         Guard::AfterFailback => back,
@@ -21,6 +24,8 @@ fn holds(guard: Guard, running: bool, state: S) -> bool {
         | Guard::PrimaryRuns
         | Guard::InitialUnfinished
         | Guard::Held
+        | Guard::NoSuchExtended
+        | Guard::Unsettled
         | Guard::Later
         | Guard::Generation2012R2 => false,
         _ => true,
@@ -28,7 +33,7 @@ fn holds(guard: Guard, running: bool, state: S) -> bool {
 }
 
 fn answer(call: Call, mode: Mode, state: S, running: bool) -> String {
-    match decide(call, mode, state, &|guard| holds(guard, running, state)) {
+    match decide(call, mode, state, &|guard| holds(guard, call, running, state)) {
         Decision::Take(rule) => format!("accepted {}", rule.id),
         Decision::Refuse(code, refusal) => format!("{} {}", code.0, refusal.rule),
     }
@@ -47,7 +52,11 @@ fn matrix() -> String {
             for state in states {
                 let off = answer(*call, *mode, *state, false);
                 let running = answer(*call, *mode, *state, true);
+                let of_extended = |guard: &Guard| {
+                    matches!(guard, Guard::IsExtended | Guard::NoSuchExtended | Guard::Unsettled)
+                };
                 let concerned = hvrsim_replica::table::rules()
+                    .filter(|r| !matches!(r.to, To::Refused(_)) || !r.guards.iter().any(of_extended))
                     .any(|r| r.concerns(*mode, *state, hvrsim_replica::rule::Trigger::Call(*call)));
                 if concerned {
                     let name = state.powershell(*mode);

@@ -2,6 +2,7 @@
 
 use hvrsim_sim::findings::table::{KINDS, Kind as FindingKind};
 use hvrsim_sim::windows_log;
+use hvrsim_types::id::VmId;
 use hvrsim_types::job::JobState;
 use hvrsim_types::time::Span;
 
@@ -15,6 +16,8 @@ use crate::model::value::{Comparison, Relation};
 use crate::source::At;
 use crate::yaml::{Kind, Node};
 
+/// What says which copy is meant, and which of its relationships.
+const OF: &[&str] = &["vm", "host", "relationship"];
 /// What can be said of a copy.
 const OF_COPY: &[&str] = &["mode", "replication", "health", "power", "recovery-points"];
 /// What can be said of a machine's protection.
@@ -58,7 +61,7 @@ impl Reader<'_> {
         } else if has("protected") || has("rpo") {
             self.protection(node)?
         } else if has("vm") || has("host") {
-            let fields = self.fields(node, "an expectation of a copy", &with(&["vm", "host"], OF_COPY))?;
+            let fields = self.fields(node, "an expectation of a copy", &with(OF, OF_COPY))?;
             Expectation::Copy(self.copy_expectation(&fields)?)
         } else {
             let kinds = ["vm", "job", "lost", "disks", "disk", "finding", "not", "protected", "rpo", "event"];
@@ -75,6 +78,12 @@ impl Reader<'_> {
     pub(super) fn copy_expectation(&mut self, fields: &Fields<'_>) -> Option<CopyExpectation> {
         let vm = self.need(fields, "vm").and_then(|n| self.vm(n));
         let host = self.need(fields, "host").and_then(|n| self.host(n));
+        let extended = self.optional(fields, "relationship", Self::is_extended);
+        let of = |vm: At<VmId>| match &extended {
+            Some(At { value: true, .. }) => At::new(vm.value.extended(), vm.place),
+            _ => vm,
+        };
+        let vm = vm.map(of);
         self.need_one(fields, OF_COPY);
         let mode = self.optional(fields, "mode", Self::mode);
         let replication = self.optional(fields, "replication", Self::state);

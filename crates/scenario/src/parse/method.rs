@@ -166,6 +166,9 @@ impl Look for NamesOnly<'_> {
     }
 
     fn copy(&self, copy: CopyId) -> Option<CopyView> {
+        if copy.vm.is_extended() {
+            return None;
+        }
         Some(CopyView {
             copy,
             guid: id::guid(0, "vm", &self.vm_name(copy.vm)),

@@ -309,7 +309,17 @@ impl Reader<'_> {
             let timeout = timeout(self, &fields);
             (self.job_expectation(&fields, Relation::AtLeast).map(Condition::Job), timeout)
         } else {
-            let keys = ["vm", "host", "mode", "replication", "health", "power", "recovery-points", "timeout"];
+            let keys = [
+                "vm",
+                "host",
+                "relationship",
+                "mode",
+                "replication",
+                "health",
+                "power",
+                "recovery-points",
+                "timeout",
+            ];
             let fields = self.fields(node, "`until` of a copy", &keys)?;
             let timeout = timeout(self, &fields);
             (self.copy_expectation(&fields).map(Condition::Copy), timeout)

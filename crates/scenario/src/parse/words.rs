@@ -162,6 +162,14 @@ impl Reader<'_> {
         self.named(node, "a power state of a virtual machine", &names, Power::parse)
     }
 
+    /// `Extended`, or else `Simple`.
+    pub(super) fn is_extended(&mut self, node: &Node) -> Option<At<bool>> {
+        let names = ["Simple", "Extended"];
+        let which =
+            |text: &str| names.iter().position(|name| name.eq_ignore_ascii_case(text)).map(|at| at == 1);
+        self.named(node, "a relationship of a copy", &names, which)
+    }
+
     pub(super) fn host(&mut self, node: &Node) -> Option<At<HostId>> {
         let text = self.scalar(node, "the name of a host")?;
         let found = find(&self.names.hosts, text);

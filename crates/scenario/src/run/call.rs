@@ -142,8 +142,8 @@ impl<D: DiskStore> Run<'_, D> {
 
     fn refusal(&self, outcome: &Outcome, on: CopyId, power: Power, call: &At<String>) -> Option<Refused> {
         let refusal = outcome.refusal.as_ref()?;
-        let (host, vm) = (self.sim.host_name(on.host), self.sim.vm_name(on.vm));
-        let text = refusal_text(&call.value, refusal, host, vm, power);
+        let (host, vm) = (self.sim.host_name(on.host), self.sim.world.label(on.vm));
+        let text = refusal_text(&call.value, refusal, host, &vm, power);
         let place = call.place;
         Some(Refused {
             code: Some(outcome.code),

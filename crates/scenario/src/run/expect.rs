@@ -156,7 +156,7 @@ impl<D: DiskStore> Run<'_, D> {
 /// How a copy is not as expected.
 pub(super) fn copy<D: DiskStore>(sim: &Sim<D>, wanted: &CopyExpectation) -> Differences {
     let on = CopyId { host: wanted.host.value, vm: wanted.vm.value };
-    let name = format!("{} on {}", sim.vm_name(on.vm), sim.host_name(on.host));
+    let name = format!("{} on {}", sim.world.label(on.vm), sim.host_name(on.host));
     let Some(view) = sim.copy(on) else {
         return vec![(wanted.vm.place, format!("{name} does not exist"))];
     };
@@ -164,8 +164,8 @@ pub(super) fn copy<D: DiskStore>(sim: &Sim<D>, wanted: &CopyExpectation) -> Diff
     let mut differ = |place: Place, what: &str, found: &dyn Display, needed: &dyn Display| {
         wrong.push((place, format!("{what} of {name}: expected {needed}, found {found}")));
     };
-    if let Some(mode) = wanted.mode.as_ref().filter(|mode| mode.value != view.mode) {
-        differ(mode.place, "mode", &view.mode, &mode.value);
+    if let Some(mode) = wanted.mode.as_ref().filter(|mode| mode.value != view.machine_mode()) {
+        differ(mode.place, "mode", &view.machine_mode(), &mode.value);
     }
     if let Some(state) = wanted.replication.as_ref().filter(|s| !s.value.matches(view.mode, view.state)) {
         let needed = state.value.state.powershell(state.value.mode.unwrap_or(view.mode));

@@ -61,6 +61,8 @@ scalar! {
     SizeCompared = pattern(&format!("{SIGN}{SIZE}"), "A size, with <, <=, =, >= or > in front or equal; quote it.", &json!(["<= 64MiB", "> 0B"]));
     /// A rate.
     Rate = pattern(r"[0-9]+\s*([KMGT]?bit|([KMGT]i?)?B)(/s|ps)?", "A rate: bits or bytes a second.", &json!(["100Mbit", "2MiB/s"]));
+    /// A relationship of a copy.
+    Relationship = words(&["Simple", "Extended"], "Which relationship of a copy.");
     /// A whole number.
     Count = json_schema!({
         "description": "A whole number.",

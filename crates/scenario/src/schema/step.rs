@@ -9,8 +9,8 @@ use serde_json::json;
 
 use super::scalar::{
     Code, Content, Copy, Count, CountCompared, Cut, EventId, FindingWord, Flag, HostPower, HostTrust, Point,
-    Power, Progress, Rate, ReplicationHealth, ReplicationMode, ReplicationState, Size, SizeCompared, Time,
-    TimeAbove,
+    Power, Progress, Rate, Relationship, ReplicationHealth, ReplicationMode, ReplicationState, Size,
+    SizeCompared, Time, TimeAbove,
 };
 
 /// A step: exactly one of `run`, `invoke`, `manager`, `write`, `advance`, `until`, `fault`, `repair`, `expect`, `mark`,
@@ -107,6 +107,8 @@ pub struct Until {
     pub vm: Option<String>,
     /// The copy's host.
     pub host: Option<String>,
+    /// `Extended`: the relationship of a middle copy to the third host; otherwise the copy's own one.
+    pub relationship: Option<Relationship>,
     /// The copy's role.
     pub mode: Option<ReplicationMode>,
     /// The copy's replication state.
@@ -250,6 +252,8 @@ pub struct Expectation {
     pub vm: Option<String>,
     /// The copy's host.
     pub host: Option<String>,
+    /// `Extended`: the relationship of a middle copy to the third host; otherwise the copy's own one.
+    pub relationship: Option<Relationship>,
     /// The copy's role.
     pub mode: Option<ReplicationMode>,
     /// The copy's replication state.

@@ -36,7 +36,9 @@ impl<D: DiskStore> Sim<D> {
         self.record(Some(host), None, What::Host(power));
         for copy in self.copies_on(host) {
             self.input(copy, Input::HostDown { crash })?;
-            self.machine_down(copy, crash)?;
+            if !copy.vm.is_extended() {
+                self.machine_down(copy, crash)?;
+            }
         }
         self.disconnect(host)
     }
@@ -78,7 +80,7 @@ impl<D: DiskStore> Sim<D> {
     /// The store failed.
     pub fn worker_crash(&mut self, copy: CopyId) -> StoreResult<bool> {
         let runs = |m: &crate::world::Machine| matches!(m.power, Power::Running | Power::Paused);
-        if !self.world.machine(copy).is_some_and(runs) {
+        if copy.vm.is_extended() || !self.world.machine(copy).is_some_and(runs) {
             return Ok(false);
         }
         self.record(Some(copy.host), Some(copy.vm), What::WorkerCrash);

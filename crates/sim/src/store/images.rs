@@ -8,6 +8,7 @@
 //! ```text
 //! <run>/<host>/<machine>-disk0.vhdx            the base (.raw when raw was asked for)
 //!              <machine>-disk0-7.hrl           the 7th change log
+//!              <machine>-disk0-extended-7.hrl  the same of its extended relationship
 //!              <machine>-disk0-in-3.hrl        the 3rd log received
 //!              <machine>-disk0-20000000001.hru the undo log of a recovery point
 //!              <machine>-disk0-failover.avhdx  the failover disk (.raw over raw)
@@ -50,6 +51,8 @@ struct Copy {
     has_failover: bool,
     has_test: bool,
     tracking: Option<Tracking>,
+    /// The change log of the extended relationship.
+    extended: Option<Tracking>,
     /// Change logs made and logs received so far, which name the files.
     logs_made: u64,
     logs_received: u64,
@@ -69,19 +72,30 @@ impl Copy {
         self.points.iter().position(|p| *p == point).expect("the recovery point exists")
     }
 
-    fn tracking(&mut self) -> &mut Tracking {
-        self.tracking.as_mut().expect("tracking is on")
+    /// The change log of the machine, or of its extended relationship.
+    fn log(&self, id: CopyId) -> &Option<Tracking> {
+        if id.vm.is_extended() { &self.extended } else { &self.tracking }
+    }
+
+    fn log_mut(&mut self, id: CopyId) -> &mut Option<Tracking> {
+        if id.vm.is_extended() { &mut self.extended } else { &mut self.tracking }
+    }
+
+    fn tracking(&mut self, id: CopyId) -> &mut Tracking {
+        self.log_mut(id).as_mut().expect("tracking is on")
     }
 
     fn seen(&self, view: View) -> Seen {
         self.place(view).map_or(Seen::Guest, Seen::Point)
     }
 
-    /// Adds what the guest sees in a run to the open log, as one write.
-    fn log_present(&mut self, disk: u8, run: Run) -> StoreResult<()> {
+    /// Adds what the guest sees in a run, or for the extended relationship what the base holds, to the open log, as one
+    /// write.
+    fn log_present(&mut self, id: CopyId, disk: u8, run: Run) -> StoreResult<()> {
+        let seen = if id.vm.is_extended() { Seen::Base } else { Seen::Guest };
         let mut content = vec![0; content::bytes(run)];
-        self.disks[usize::from(disk)].read(Seen::Guest, run, &mut content)?;
-        self.tracking().add(disk, run, &content)
+        self.disks[usize::from(disk)].read(seen, run, &mut content)?;
+        self.tracking(id).add(disk, run, &content)
     }
 }
 
@@ -144,7 +158,7 @@ impl Images {
     /// [`StoreError::Folder`](super::StoreError::Folder) when a file cannot be written.
     pub fn finish(self) -> StoreResult<()> {
         for mut copy in self.copies.into_values() {
-            if let Some(tracking) = &mut copy.tracking {
+            for tracking in [&mut copy.tracking, &mut copy.extended].into_iter().flatten() {
                 tracking.close()?;
             }
             copy.disks.into_iter().try_for_each(Disk::close)?;
@@ -204,6 +218,7 @@ impl DiskStore for Images {
             has_failover: false,
             has_test: false,
             tracking: None,
+            extended: None,
             logs_made: 0,
             logs_received: 0,
             received: VecDeque::new(),
@@ -214,6 +229,7 @@ impl DiskStore for Images {
 
     fn remove(&mut self, copy: CopyId) -> StoreResult<()> {
         self.log_stop(copy)?;
+        self.log_stop(copy.extended())?;
         self.log_forget_received(copy)?;
         let copy = self.copies.remove(&copy).expect("the copy exists");
         copy.disks.into_iter().try_for_each(Disk::remove)
@@ -240,47 +256,52 @@ impl DiskStore for Images {
 
     fn log_start(&mut self, copy: CopyId) -> StoreResult<()> {
         self.log_stop(copy)?;
-        let copy_id = copy;
-        let copy = self.copies.get_mut(&copy).expect("the copy exists");
+        let id = copy;
+        let copy = self.copies.get_mut(&id.machine()).expect("the copy exists");
         let sizes = copy.disks.iter().map(Disk::size).collect();
-        copy.tracking = Some(Tracking::start(&self.folder, copy_id, sizes, copy.logs_made)?);
+        *copy.log_mut(id) = Some(Tracking::start(&self.folder, id, sizes, copy.logs_made)?);
+        if id.vm.is_extended() {
+            return Ok(());
+        }
         for number in 0..disk_number(copy.disks.len()) {
             let covered = copy.disks[usize::from(number)].failover_cells();
             for piece in tally::pieces(&covered) {
-                copy.log_present(number, piece)?;
+                copy.log_present(id, number, piece)?;
             }
         }
         Ok(())
     }
 
     fn log_stop(&mut self, copy: CopyId) -> StoreResult<()> {
+        let id = copy;
         let copy = self.copy_mut(copy);
-        if let Some(tracking) = copy.tracking.take() {
-            copy.logs_made = tracking.remove()?;
+        if let Some(tracking) = copy.log_mut(id).take() {
+            copy.logs_made = copy.logs_made.max(tracking.remove()?);
         }
         Ok(())
     }
 
     fn log_is_on(&self, copy: CopyId) -> bool {
-        !copy.vm.is_test() && self.copy(copy).tracking.is_some()
+        !copy.vm.is_test() && self.copy(copy).log(copy).is_some()
     }
 
     fn log_pending(&self, copy: CopyId) -> u64 {
-        self.copy(copy).tracking.as_ref().filter(|_| !copy.vm.is_test()).map_or(0, Tracking::pending)
+        self.copy(copy).log(copy).as_ref().filter(|_| !copy.vm.is_test()).map_or(0, Tracking::pending)
     }
 
     fn log_switch(&mut self, copy: CopyId) -> StoreResult<LogStats> {
-        let copy = self.copies.get_mut(&copy).expect("the copy exists");
-        copy.tracking().switch(&self.folder)
+        let id = copy;
+        let copy = self.copies.get_mut(&id.machine()).expect("the copy exists");
+        copy.tracking(id).switch(&self.folder)
     }
 
     fn log_drop_oldest(&mut self, copy: CopyId) -> StoreResult<()> {
-        assert!(self.copy_mut(copy).tracking().drop_oldest()?, "there is a closed log");
+        assert!(self.copy_mut(copy).tracking(copy).drop_oldest()?, "there is a closed log");
         Ok(())
     }
 
     fn log_deliver(&mut self, from: CopyId, to: CopyId) -> StoreResult<()> {
-        let log = self.copy(from).tracking.as_ref().and_then(Tracking::oldest);
+        let log = self.copy(from).log(from).as_ref().and_then(Tracking::oldest);
         let log = log.expect("there is a closed log").clone();
         let count = self.copy(to).logs_received + 1;
         let mut received = LogFiles::new();
@@ -296,10 +317,16 @@ impl DiskStore for Images {
     }
 
     fn log_apply(&mut self, copy: CopyId) -> StoreResult<()> {
+        let id = copy.extended();
         let copy = self.copy_mut(copy);
         let log = copy.received.pop_front().expect("a log was received");
-        for (path, disk) in log.iter().zip(&mut copy.disks) {
-            log::apply(path, disk)?;
+        for (number, path) in (0..).zip(&log) {
+            let covered = log::apply(path, &mut copy.disks[usize::from(number)])?;
+            if copy.extended.is_some() {
+                for piece in tally::pieces(&covered) {
+                    copy.log_present(id, number, piece)?;
+                }
+            }
         }
         log::remove(&log)
     }
@@ -310,16 +337,26 @@ impl DiskStore for Images {
     }
 
     fn log_add(&mut self, copy: CopyId, blocks: &BlockSet) -> StoreResult<()> {
+        let id = copy;
         let copy = self.copy_mut(copy);
         for &(number, block) in blocks {
             let run = tally::block(block, copy.disks[usize::from(number)].size());
-            copy.log_present(number, run)?;
+            copy.log_present(id, number, run)?;
         }
         Ok(())
     }
 
     fn log_blocks(&self, copy: CopyId) -> BlockSet {
-        self.copy(copy).tracking.as_ref().map_or_else(BlockSet::new, Tracking::blocks)
+        self.copy(copy).log(copy).as_ref().map_or_else(BlockSet::new, Tracking::blocks)
+    }
+
+    fn log_promote(&mut self, copy: CopyId) -> StoreResult<()> {
+        let copy = self.copies.get_mut(&copy).expect("the copy exists");
+        let own = copy.tracking.take().expect("tracking is on");
+        let mut extended = copy.extended.take().expect("the extended relationship is tracked");
+        copy.logs_made = extended.append(own)?;
+        copy.tracking = Some(extended);
+        Ok(())
     }
 
     fn point_take(&mut self, copy: CopyId, point: PointId) -> StoreResult<()> {

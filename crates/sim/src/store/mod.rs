@@ -8,7 +8,8 @@
 //! overwritten since it was taken; an optional *failover disk* over the chosen point, which takes the
 //! guest's writes while it exists; an optional *test disk*, the same for a test machine, whose id
 //! ([`CopyId::test`]) names it wherever a guest writes or a content is looked at; and, while tracking is on, the *change log*: closed logs that wait for
-//! their acknowledgement and an open one.
+//! their acknowledgement and an open one. A middle copy of a chain has a second change log, for its extended relationship, whose id
+//! ([`CopyId::extended`]) names it in the log's operations: it takes what is applied to the base, not what a guest writes.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -109,6 +110,8 @@ pub enum View {
 enum Seen {
     /// The guest.
     Guest,
+    /// What is received and applied.
+    Base,
     /// The test machine.
     Test,
     /// The recovery point at this place.
@@ -238,7 +241,7 @@ pub trait DiskStore {
         Ok(())
     }
 
-    /// Starts tracking with an empty open log; an existing failover disk's content over the base is its
+    /// Starts tracking with an empty open log; in the machine's own log, an existing failover disk's content over the base is its
     /// first entries, one write for each run of cells in a 64 KiB block, so that the log always leads from
     /// the base that the peer knows to the present. Logs of an earlier start are dropped.
     fn log_start(&mut self, copy: CopyId) -> StoreResult<()>;
@@ -255,15 +258,20 @@ pub trait DiskStore {
     /// Copies the oldest closed log of `from` to the end of what `to` has received and not yet applied.
     fn log_deliver(&mut self, from: CopyId, to: CopyId) -> StoreResult<()>;
     /// Applies the oldest received log to the base and drops it. Undo logs, and a failover disk, keep what it
-    /// overwrites: recovery points and the guest on the failover disk see what they saw.
+    /// overwrites: recovery points and the guest on the failover disk see what they saw. What it touched goes into the
+    /// open log of the extended relationship, if that is tracked, as one write for each run of cells in a 64 KiB block.
     fn log_apply(&mut self, copy: CopyId) -> StoreResult<()>;
     /// Drops what was received and not yet applied.
     fn log_forget_received(&mut self, copy: CopyId) -> StoreResult<()>;
     /// Adds what the guest sees in these blocks to the open log, one write a block; a cell that is absent is
-    /// added as zeros, and is absent where the log is applied.
+    /// added as zeros, and is absent where the log is applied. To the extended relationship's log, what the base holds.
     fn log_add(&mut self, copy: CopyId, blocks: &BlockSet) -> StoreResult<()>;
     /// Blocks that the open and the closed logs touch.
     fn log_blocks(&self, copy: CopyId) -> BlockSet;
+
+    /// Puts the machine's logs behind those of its extended relationship, which are the machine's from then on; both
+    /// are tracked, and no log of the machine is closed.
+    fn log_promote(&mut self, copy: CopyId) -> StoreResult<()>;
 
     /// Takes a recovery point of the base: from now on what is overwritten is kept.
     fn point_take(&mut self, copy: CopyId, point: PointId) -> StoreResult<()>;

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use hvrsim_resync::heat::HeatMap;
-use hvrsim_resync::runs::{self, Run};
+use hvrsim_resync::runs::{self, Run, RunSet};
 use hvrsim_resync::{Blocks, BlocksMut, Candidates};
 use hvrsim_types::id::{CopyId, PointId, SessionId};
 use hvrsim_types::size::{Bytes, CELL};
@@ -35,6 +35,8 @@ struct Copy {
     has_failover: bool,
     has_test: bool,
     tracking: Option<Box<Tracking>>,
+    /// The change log of the extended relationship.
+    extended: Option<Box<Tracking>>,
     received: VecDeque<Log>,
 }
 
@@ -63,8 +65,30 @@ impl Copy {
         }
     }
 
-    fn tracking(&mut self) -> &mut Tracking {
-        self.tracking.as_mut().expect("tracking is on")
+    /// The change log of the machine, or of its extended relationship.
+    fn log(&self, id: CopyId) -> &Option<Box<Tracking>> {
+        if id.vm.is_extended() { &self.extended } else { &self.tracking }
+    }
+
+    fn log_mut(&mut self, id: CopyId) -> &mut Option<Box<Tracking>> {
+        if id.vm.is_extended() { &mut self.extended } else { &mut self.tracking }
+    }
+
+    fn tracking(&mut self, id: CopyId) -> &mut Tracking {
+        self.log_mut(id).as_mut().expect("tracking is on")
+    }
+
+    /// What a log has changed in the base goes on.
+    fn extend(&mut self, log: &Log) {
+        let Some(extended) = &mut self.extended else { return };
+        for (number, disk) in (0..).zip(&self.disks) {
+            let mut covered = RunSet::default();
+            log.iter().filter(|(of, ..)| *of == number).for_each(|(_, run, _)| covered.insert(run));
+            let covered: Vec<Run> = covered.iter().collect();
+            for piece in tally::pieces(&covered) {
+                extended.add(number, tally::bytes(piece, disk.size), disk.view_whole(Seen::Base, piece));
+            }
+        }
     }
 }
 
@@ -166,6 +190,7 @@ impl DiskStore for Stamps {
             has_failover: false,
             has_test: false,
             tracking: None,
+            extended: None,
             received: VecDeque::new(),
         };
         self.copies.insert(copy, Box::new(made));
@@ -200,9 +225,10 @@ impl DiskStore for Stamps {
     }
 
     fn log_start(&mut self, copy: CopyId) -> StoreResult<()> {
+        let id = copy;
         let copy = self.copy_mut(copy);
         let mut tracking = Tracking::new(number(copy.disks.len()));
-        for (number, disk) in (0..).zip(&copy.disks) {
+        for (number, disk) in (0..).zip(&copy.disks).filter(|_| !id.vm.is_extended()) {
             let Some(failover) = disk.failover() else { continue };
             let mut covered = Vec::new();
             for (run, _) in failover.iter() {
@@ -212,35 +238,35 @@ impl DiskStore for Stamps {
                 tracking.add(number, tally::bytes(piece, disk.size), failover.within(piece));
             }
         }
-        copy.tracking = Some(Box::new(tracking));
+        *copy.log_mut(id) = Some(Box::new(tracking));
         Ok(())
     }
 
     fn log_stop(&mut self, copy: CopyId) -> StoreResult<()> {
-        self.copy_mut(copy).tracking = None;
+        *self.copy_mut(copy).log_mut(copy) = None;
         Ok(())
     }
 
     fn log_is_on(&self, copy: CopyId) -> bool {
-        !copy.vm.is_test() && self.copy(copy).tracking.is_some()
+        !copy.vm.is_test() && self.copy(copy).log(copy).is_some()
     }
 
     fn log_pending(&self, copy: CopyId) -> u64 {
-        let tracking = self.copy(copy).tracking.as_ref().filter(|_| !copy.vm.is_test());
+        let tracking = self.copy(copy).log(copy).as_ref().filter(|_| !copy.vm.is_test());
         tracking.map_or(0, |tracking| tracking.pending())
     }
 
     fn log_switch(&mut self, copy: CopyId) -> StoreResult<LogStats> {
-        Ok(self.copy_mut(copy).tracking().switch())
+        Ok(self.copy_mut(copy).tracking(copy).switch())
     }
 
     fn log_drop_oldest(&mut self, copy: CopyId) -> StoreResult<()> {
-        assert!(self.copy_mut(copy).tracking().drop_oldest(), "there is a closed log");
+        assert!(self.copy_mut(copy).tracking(copy).drop_oldest(), "there is a closed log");
         Ok(())
     }
 
     fn log_deliver(&mut self, from: CopyId, to: CopyId) -> StoreResult<()> {
-        let log = self.copy(from).tracking.as_ref().and_then(|tracking| tracking.oldest());
+        let log = self.copy(from).log(from).as_ref().and_then(|tracking| tracking.oldest());
         let log = log.expect("there is a closed log").clone();
         self.copy_mut(to).received.push_back(log);
         Ok(())
@@ -252,6 +278,7 @@ impl DiskStore for Stamps {
         for (disk, run, stamp) in log.iter() {
             copy.disks[usize::from(disk)].overwrite(run, stamp);
         }
+        copy.extend(&log);
         Ok(())
     }
 
@@ -261,19 +288,30 @@ impl DiskStore for Stamps {
     }
 
     fn log_add(&mut self, copy: CopyId, blocks: &BlockSet) -> StoreResult<()> {
+        let id = copy;
+        let seen = if id.vm.is_extended() { Seen::Base } else { Seen::Guest };
         let copy = self.copy_mut(copy);
         for &(number, block) in blocks {
             let disk = &copy.disks[usize::from(number)];
             let run = tally::block(block, disk.size);
-            let parts = disk.view_whole(run);
+            let parts = disk.view_whole(seen, run);
             let bytes = tally::bytes(run, disk.size);
-            copy.tracking.as_mut().expect("tracking is on").add(number, bytes, parts);
+            copy.tracking(id).add(number, bytes, parts);
         }
         Ok(())
     }
 
     fn log_blocks(&self, copy: CopyId) -> BlockSet {
-        self.copy(copy).tracking.as_ref().map_or_else(BlockSet::new, |tracking| tracking.blocks())
+        self.copy(copy).log(copy).as_ref().map_or_else(BlockSet::new, |tracking| tracking.blocks())
+    }
+
+    fn log_promote(&mut self, copy: CopyId) -> StoreResult<()> {
+        let copy = self.copy_mut(copy);
+        let own = copy.tracking.take().expect("tracking is on");
+        let mut extended = copy.extended.take().expect("the extended relationship is tracked");
+        extended.append(*own);
+        copy.tracking = Some(extended);
+        Ok(())
     }
 
     fn point_take(&mut self, copy: CopyId, point: PointId) -> StoreResult<()> {

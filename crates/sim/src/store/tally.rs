@@ -25,6 +25,14 @@ impl Tally {
         *sum += bytes;
     }
 
+    /// Adds all of another count.
+    pub(super) fn append(&mut self, other: &Self) {
+        for ((writes, sum), (more_writes, more)) in self.0.iter_mut().zip(&other.0) {
+            *writes += more_writes;
+            *sum += more;
+        }
+    }
+
     pub(super) fn stats(&self) -> LogStats {
         let mut stats = LogStats::default();
         for (writes, bytes) in &self.0 {

@@ -1,5 +1,7 @@
 //! Tests of the simulated world, a module a theme.
 
+mod chains;
+mod extended;
 mod failback;
 mod failover;
 mod findings;

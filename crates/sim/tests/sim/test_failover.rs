@@ -129,7 +129,7 @@ fn a_test_machine_deleted_by_hand_frees_its_place() {
 fn the_test_of_a_committed_failover_ends_by_its_own_rule() {
     use hvrsim_replica::rule::{Call, Guard};
     use hvrsim_replica::service::{Decision, decide};
-    let holds = |guard| guard != Guard::NoTestVm;
+    let holds = |guard| !matches!(guard, Guard::NoTestVm | Guard::NoSuchExtended);
     match decide(Call::RevertFailover, R, S::Committed, &holds) {
         Decision::Take(rule) => assert_eq!(rule.id, "TF-119"),
         Decision::Refuse(code, refusal) => panic!("{code} {refusal:?}"),

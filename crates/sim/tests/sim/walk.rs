@@ -54,7 +54,7 @@ pub enum Act {
 const MILLIS: u64 = 1_000_000;
 
 /// From a message's time to a day.
-const SPANS: [Span; 14] = [
+pub const SPANS: [Span; 14] = [
     Span(2 * MILLIS),
     Span(6 * MILLIS),
     Span(20 * MILLIS),
@@ -90,7 +90,7 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-fn nth<T: Clone>(all: &[T], n: u8) -> Option<T> {
+pub fn nth<T: Clone>(all: &[T], n: u8) -> Option<T> {
     (!all.is_empty()).then(|| all[usize::from(n) % all.len()].clone())
 }
 
@@ -102,15 +102,15 @@ fn side(on_b: bool) -> CopyId {
     if on_b { B } else { A }
 }
 
-/// Fills a call's parameters from the present world.
-fn operation(sim: &Tested, copy: CopyId, call: Call, pick: u8) -> Option<Operation> {
+/// Fills a call's parameters from the present world; `other` is the copy on the host that it may name.
+pub fn operation(sim: &Tested, copy: CopyId, other: CopyId, call: Call, pick: u8) -> Option<Operation> {
     let later = (pick % 4 == 3).then(|| sim.world.now + Span::minutes(10));
     let choice = |points: Vec<hvrsim_sim::look::PointView>| match nth(&points, pick / 2) {
         Some(point) if pick.is_multiple_of(2) => PointChoice::Id(point.id),
         _ => PointChoice::Latest,
     };
     Some(match call {
-        Call::Enable => Operation::Enable { to: other(copy).host, settings: settings() },
+        Call::Enable => Operation::Enable { to: other.host, settings: settings() },
         Call::AsReplica => Operation::AsReplica,
         Call::StartInitialReplication => {
             let kind = if pick % 3 == 2 { InitialKind::Seeded } else { InitialKind::Network };
@@ -137,8 +137,8 @@ fn operation(sim: &Tested, copy: CopyId, call: Call, pick: u8) -> Option<Operati
         Call::CommitFailover => Operation::CommitFailover,
         Call::Reverse => reverse(),
         Call::InitiateFailback => {
-            let settings = FailbackSettings::Given { from: Some(other(copy).host), capable: true };
-            let point = if pick == 255 { PointChoice::Unknown } else { choice(sim.points(other(copy))) };
+            let settings = FailbackSettings::Given { from: Some(other.host), capable: true };
+            let point = if pick == 255 { PointChoice::Unknown } else { choice(sim.points(other)) };
             Operation::InitiateFailback { settings, point }
         }
         Call::Remove => Operation::Remove,
@@ -152,13 +152,14 @@ fn operation(sim: &Tested, copy: CopyId, call: Call, pick: u8) -> Option<Operati
         Call::RemoveCheckpoints => Operation::RemoveCheckpoints,
         // A walk without its machine would only be short.
         Call::DestroyVm => return None,
+        Call::PromoteExtended => Operation::PromoteExtended,
         Call::CancelJob => Operation::CancelJob(sim.jobs(copy).iter().rev().find(|j| !j.state.ended())?.id),
     })
 }
 
 /// Calls that would only end the walk, or say nothing, come seldom.
-fn fitting(sim: &Tested, copy: CopyId, which: u8) -> Option<Call> {
-    let state = sim.world.host(copy.host).service.copies.get(&copy.vm)?;
+pub fn fitting(sim: &Tested, copy: CopyId, which: u8) -> Option<Call> {
+    let state = sim.world.host(copy.host).service.relationship(copy.vm)?;
     let power = sim.world.machine(copy)?.power;
     let useful = |call: &Call| match call {
         Call::ResetStatistics | Call::Modify | Call::Checkpoint | Call::RemoveCheckpoints => {
@@ -183,7 +184,9 @@ pub fn perform(sim: &mut Tested, watch: &mut Watch, act: Act) {
     match act {
         Act::Any { on_b, call, pick } => {
             let copy = side(on_b);
-            if let Some(operation) = nth(Call::ALL, call).and_then(|c| operation(sim, copy, c, pick)) {
+            if let Some(operation) =
+                nth(Call::ALL, call).and_then(|c| operation(sim, copy, other(copy), c, pick))
+            {
                 operate(sim, watch, copy, &operation);
             }
         }
@@ -191,7 +194,9 @@ pub fn perform(sim: &mut Tested, watch: &mut Watch, act: Act) {
             let copy = side(on_b);
             // Nobody calls on a host that is down: it comes back first.
             sim.host_power(copy.host, HostPower::Back).expect("the store works");
-            if let Some(operation) = fitting(sim, copy, which).and_then(|c| operation(sim, copy, c, pick)) {
+            if let Some(operation) =
+                fitting(sim, copy, which).and_then(|c| operation(sim, copy, other(copy), c, pick))
+            {
                 operate(sim, watch, copy, &operation);
             }
         }
@@ -347,7 +352,7 @@ pub fn half_reversed(sim: &mut Tested) {
 }
 
 #[expect(clippy::disallowed_methods, reason = "only a test looks at its environment, for how much to do")]
-fn number(name: &str, default: u32) -> u32 {
+pub fn number(name: &str, default: u32) -> u32 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 

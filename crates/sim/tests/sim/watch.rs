@@ -19,7 +19,7 @@ use crate::world::*;
 type Pair = ((Mode, S), (Mode, S));
 
 /// The pairs of `tests/data/pairs.tsv`; whether each may stand for ever.
-fn legal_pairs() -> BTreeMap<Pair, bool> {
+pub fn legal_pairs() -> BTreeMap<Pair, bool> {
     let text = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/pairs.tsv"));
     let mode = |name: &str| match name {
         "Primary" => Mode::Primary,
@@ -192,19 +192,21 @@ fn under_way(sim: &Tested) -> bool {
 }
 
 /// A replica runs only failed over or failed back; what is prepared for failover does not run.
-fn only_where_it_may_run(sim: &Tested, copy: CopyId) {
+pub fn only_where_it_may_run(sim: &Tested, copy: CopyId) {
     let Some(view) = sim.copy(copy) else { return };
     let (mode, state) = pair_of(sim, copy);
     let may = match mode {
-        Mode::Replica => matches!(state, S::Recovered | S::Committed | S::FailbackComplete),
+        Mode::Replica | Mode::ExtendedReplica => {
+            matches!(state, S::Recovered | S::Committed | S::FailbackComplete)
+        }
         _ => state != S::SyncedReplicationComplete,
     };
     assert!(may || view.power != Power::Running, "{copy:?} runs in {mode} {state}\n{}", tail(sim));
 }
 
 /// Every job that has not ended is the copy's mutating job or its scheduled one, and the other way round.
-fn jobs_are_kept(sim: &Tested, copy: CopyId) {
-    let Some(c) = state(sim, copy) else { return };
+pub fn jobs_are_kept(sim: &Tested, copy: CopyId) {
+    let Some(c) = sim.world.host(copy.host).service.relationship(copy.vm) else { return };
     let open: Vec<_> = sim.jobs(copy).into_iter().filter(|j| !j.state.ended()).map(|j| j.id).collect();
     let mut known: Vec<_> = c.job.into_iter().chain(c.scheduled.map(|s| s.job)).collect();
     known.sort();

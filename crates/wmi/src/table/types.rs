@@ -196,7 +196,6 @@ impl Method {
         !matches!(
             self.procedure,
             P::Import
-                | P::ModeToPrimary
                 | P::ServiceSettings
                 | P::AddAuthorization
                 | P::ModifyAuthorization

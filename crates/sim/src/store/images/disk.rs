@@ -194,7 +194,7 @@ impl Disk {
         match seen {
             Seen::Guest => self.failover.as_ref(),
             Seen::Test => self.test.as_ref(),
-            Seen::Point(_) => None,
+            Seen::Base | Seen::Point(_) => None,
         }
     }
 

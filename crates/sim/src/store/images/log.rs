@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use hvrsim_disk::Guid;
 use hvrsim_disk::hrl::{HrlOptions, HrlReader, HrlWriter};
-use hvrsim_resync::runs::{self, Run};
+use hvrsim_resync::runs::{self, Run, RunSet};
 use hvrsim_types::id::CopyId;
 use hvrsim_types::size::CELL;
 
@@ -62,7 +62,8 @@ impl Tracking {
     fn open_next(&mut self, folder: &Folder) -> StoreResult<()> {
         self.count += 1;
         for disk in 0..self.sizes.len() {
-            let path = folder.path(self.copy, &format!("disk{disk}-{}.hrl", self.count));
+            let of = if self.copy.vm.is_extended() { "extended-" } else { "" };
+            let path = folder.path(self.copy, &format!("disk{disk}-{of}{}.hrl", self.count));
             let previous_id = std::mem::replace(&mut self.ids[disk], folder.guid(&path));
             let options = HrlOptions {
                 unique_id: self.ids[disk],
@@ -112,6 +113,24 @@ impl Tracking {
         Ok(())
     }
 
+    /// Puts the open log of another tracking, which has no closed one, behind the own, and deletes it. Returns how many
+    /// logs had been made by either.
+    pub(super) fn append(&mut self, mut other: Self) -> StoreResult<u64> {
+        assert!(other.closed.is_empty(), "the other tracking has closed no log");
+        other.close()?;
+        for (number, path) in (0..).zip(&other.files) {
+            let log = HrlReader::open_in(&RunFs, path).map_err(files::at(path))?;
+            for entry in log.entries() {
+                let entry = entry.map_err(files::at(path))?;
+                self.add(number, tally::cells(entry.offset, entry.data.len() as u64), &entry.data)?;
+            }
+        }
+        self.copy = other.copy;
+        self.count = self.count.max(other.count);
+        other.remove()?;
+        Ok(self.count)
+    }
+
     /// The files of the oldest closed log.
     pub(super) fn oldest(&self) -> Option<&LogFiles> {
         self.closed.front().map(|log| &log.files)
@@ -145,14 +164,16 @@ pub(super) fn remove(log: &LogFiles) -> StoreResult<()> {
     log.iter().try_for_each(|path| files::remove(path))
 }
 
-/// Applies the log of one disk to its base, in the order of the writes.
-pub(super) fn apply(path: &Path, disk: &mut Disk) -> StoreResult<()> {
+/// Applies the log of one disk to its base, in the order of the writes. Returns the cells that it touched.
+pub(super) fn apply(path: &Path, disk: &mut Disk) -> StoreResult<Vec<Run>> {
+    let mut covered = RunSet::default();
     let log = HrlReader::open_in(&RunFs, path).map_err(files::at(path))?;
     for entry in log.entries() {
         let mut entry = entry.map_err(files::at(path))?;
         let run = tally::cells(entry.offset, entry.data.len() as u64);
         entry.data.resize(content::bytes(run), 0);
         disk.overwrite_mixed(run, &entry.data)?;
+        covered.insert(run);
     }
-    Ok(())
+    Ok(covered.iter().collect())
 }

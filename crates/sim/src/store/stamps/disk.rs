@@ -164,6 +164,7 @@ impl Disk {
     fn layers(&self, seen: Seen) -> impl Iterator<Item = Layer<'_>> {
         let (over, older, newest) = match seen {
             Seen::Guest => (self.failover.as_deref(), &[][..], None),
+            Seen::Base => (None, &[][..], None),
             Seen::Test => (self.test.as_deref(), &[][..], None),
             Seen::Point(at) => (None, &self.older[at..], self.newest.as_ref()),
         };
@@ -203,10 +204,10 @@ impl Disk {
         (end >= run.end()).then_some(stamp.unwrap_or(0))
     }
 
-    /// The content of a run as the guest sees it, with absent parts.
-    pub(super) fn view_whole(&self, run: Run) -> Vec<Part> {
+    /// The content of a run as somebody sees it, with absent parts.
+    pub(super) fn view_whole(&self, seen: Seen, run: Run) -> Vec<Part> {
         let (mut out, mut from) = (Vec::new(), run.start);
-        for (part, stamp) in self.view(Seen::Guest, run) {
+        for (part, stamp) in self.view(seen, run) {
             if part.start > from {
                 out.push((Run::new(from, part.start), 0));
             }

@@ -90,6 +90,13 @@ impl Tracking {
         stats
     }
 
+    /// Puts the open log of another tracking, which has no closed one, behind the own.
+    pub(super) fn append(&mut self, other: Self) {
+        assert!(other.closed.is_empty(), "the other tracking has closed no log");
+        self.open.0.extend(other.open.0);
+        self.tally.append(&other.tally);
+    }
+
     /// The oldest closed log.
     pub(super) fn oldest(&self) -> Option<&Log> {
         self.closed.front().map(|(log, _)| log)

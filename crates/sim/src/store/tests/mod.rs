@@ -38,6 +38,13 @@ fn place(disk: usize, at: usize) -> usize {
     }
 }
 
+/// A copy, and whether the log of its extended relationship is meant.
+type Log = (usize, bool);
+
+fn log_id((copy, extended): Log) -> CopyId {
+    if extended { id(copy).extended() } else { id(copy) }
+}
+
 /// An operation; it is left out where it is not allowed.
 #[derive(Clone, Debug)]
 enum Op {
@@ -47,14 +54,15 @@ enum Op {
         at: usize,
         cells: usize,
     },
-    LogStart(usize),
-    LogStop(usize),
-    LogSwitch(usize),
-    LogDrop(usize),
-    LogDeliver(usize),
+    LogStart(Log),
+    LogStop(Log),
+    LogSwitch(Log),
+    LogDrop(Log),
+    LogDeliver(Log),
+    LogPromote(usize),
     LogApply(usize),
     LogForget(usize),
-    LogAdd(usize, Vec<(usize, usize)>),
+    LogAdd(Log, Vec<(usize, usize)>),
     PointTake(usize),
     PointDrop(usize, usize),
     PointRollback(usize, usize),
@@ -83,19 +91,21 @@ enum Op {
 
 fn ops() -> impl Strategy<Value = Vec<Op>> {
     let copy = || 0..2usize;
+    let log = || (0..2usize, any::<bool>());
     let spot = || (0..2usize, 0..SPOTS);
     let spots = || prop::collection::vec(spot(), 0..5);
     let op = prop_oneof![
         10 => (copy(), spot(), 1..20usize)
             .prop_map(|(copy, (disk, at), cells)| Op::Write { copy, disk, at, cells }),
-        2 => copy().prop_map(Op::LogStart),
-        1 => copy().prop_map(Op::LogStop),
-        5 => copy().prop_map(Op::LogSwitch),
-        1 => copy().prop_map(Op::LogDrop),
-        4 => copy().prop_map(Op::LogDeliver),
+        3 => log().prop_map(Op::LogStart),
+        1 => log().prop_map(Op::LogStop),
+        6 => log().prop_map(Op::LogSwitch),
+        2 => log().prop_map(Op::LogDrop),
+        5 => log().prop_map(Op::LogDeliver),
+        2 => copy().prop_map(Op::LogPromote),
         5 => copy().prop_map(Op::LogApply),
         1 => copy().prop_map(Op::LogForget),
-        1 => (copy(), spots()).prop_map(|(copy, spots)| Op::LogAdd(copy, spots)),
+        1 => (log(), spots()).prop_map(|(log, spots)| Op::LogAdd(log, spots)),
         4 => copy().prop_map(Op::PointTake),
         3 => (copy(), 0..9usize).prop_map(|(copy, at)| Op::PointDrop(copy, at)),
         1 => (copy(), 0..9usize).prop_map(|(copy, at)| Op::PointRollback(copy, at)),
@@ -153,11 +163,15 @@ impl Model {
 
     fn allows(&self, op: &Op) -> bool {
         let copy = |at: usize| &self.copies[at];
-        let closed = |at: usize| copy(at).logs.as_ref().is_some_and(|logs| logs.len() > 1);
+        let logs = |(at, extended): Log| if extended { &copy(at).extended } else { &copy(at).logs };
+        let closed = |log: Log| logs(log).as_ref().is_some_and(|logs| logs.len() > 1);
         match op {
             Op::Write { .. } | Op::LogStart(_) | Op::LogStop(_) | Op::PointTake(_) | Op::LogForget(_) => true,
-            Op::LogSwitch(at) | Op::LogAdd(at, _) => copy(*at).logs.is_some(),
-            Op::LogDrop(at) | Op::LogDeliver(at) => closed(*at),
+            Op::LogSwitch(log) | Op::LogAdd(log, _) => logs(*log).is_some(),
+            Op::LogDrop(log) | Op::LogDeliver(log) => closed(*log),
+            Op::LogPromote(at) => {
+                copy(*at).logs.as_ref().is_some_and(|logs| logs.len() == 1) && copy(*at).extended.is_some()
+            }
             Op::LogApply(at) => !copy(*at).received.is_empty(),
             Op::PointDrop(at, _) | Op::PointRollback(at, _) => !copy(*at).points.is_empty(),
             Op::FailoverCreate(at, point) => {
@@ -205,21 +219,25 @@ fn on_model(model: &mut Model, op: &Op) -> (Answer, Vec<Write>, PointId) {
             model.copies[*copy].write(&write);
             writes.push(write);
         }
-        Op::LogStart(at) => model.copies[*at].log_start(),
-        Op::LogStop(at) => model.copies[*at].logs = None,
-        Op::LogSwitch(at) => {
+        Op::LogStart((at, extended)) => model.copies[*at].log_start(*extended),
+        Op::LogStop((at, extended)) => *model.copies[*at].logs_of(*extended) = None,
+        Op::LogSwitch((at, extended)) => {
             let copy = &mut model.copies[*at];
-            answer.stats = Some(copy.stats(copy.logs.as_ref().unwrap().last().unwrap()));
-            copy.logs.as_mut().unwrap().push(vec![]);
+            let open = copy.logs_of(*extended).as_ref().unwrap().last().unwrap().clone();
+            answer.stats = Some(copy.stats(&open));
+            copy.logs_of(*extended).as_mut().unwrap().push(vec![]);
         }
-        Op::LogDrop(at) => drop(model.copies[*at].logs.as_mut().unwrap().remove(0)),
-        Op::LogDeliver(at) => {
-            let log = model.copies[*at].logs.as_ref().unwrap()[0].clone();
+        Op::LogDrop((at, extended)) => {
+            drop(model.copies[*at].logs_of(*extended).as_mut().unwrap().remove(0));
+        }
+        Op::LogDeliver((at, extended)) => {
+            let log = model.copies[*at].logs_of(*extended).as_ref().unwrap()[0].clone();
             model.copies[1 - at].received.push_back(log);
         }
+        Op::LogPromote(at) => model.copies[*at].log_promote(),
         Op::LogApply(at) => model.copies[*at].log_apply(),
         Op::LogForget(at) => model.copies[*at].received.clear(),
-        Op::LogAdd(at, spots) => model.copies[*at].log_add(&block_set(spots)),
+        Op::LogAdd((at, extended), spots) => model.copies[*at].log_add(*extended, &block_set(spots)),
         Op::PointTake(at) => {
             model.points += 1;
             point_id = PointId(model.points);
@@ -271,14 +289,15 @@ fn on_store<S: DiskStore>(
     let view = |point: &Option<usize>| point.map_or(View::Live, |_| View::Point(point_id));
     match op {
         Op::Write { copy, .. } => store.write(id(*copy), &writes[0])?,
-        Op::LogStart(at) => store.log_start(id(*at))?,
-        Op::LogStop(at) => store.log_stop(id(*at))?,
-        Op::LogSwitch(at) => answer.stats = Some(store.log_switch(id(*at))?),
-        Op::LogDrop(at) => store.log_drop_oldest(id(*at))?,
-        Op::LogDeliver(at) => store.log_deliver(id(*at), id(1 - at))?,
+        Op::LogStart(log) => store.log_start(log_id(*log))?,
+        Op::LogStop(log) => store.log_stop(log_id(*log))?,
+        Op::LogSwitch(log) => answer.stats = Some(store.log_switch(log_id(*log))?),
+        Op::LogDrop(log) => store.log_drop_oldest(log_id(*log))?,
+        Op::LogDeliver(log) => store.log_deliver(log_id(*log), id(1 - log.0))?,
+        Op::LogPromote(at) => store.log_promote(id(*at))?,
         Op::LogApply(at) => store.log_apply(id(*at))?,
         Op::LogForget(at) => store.log_forget_received(id(*at))?,
-        Op::LogAdd(at, spots) => store.log_add(id(*at), &block_set(spots))?,
+        Op::LogAdd(log, spots) => store.log_add(log_id(*log), &block_set(spots))?,
         Op::PointTake(at) => store.point_take(id(*at), point_id)?,
         Op::PointDrop(at, _) => store.point_drop(id(*at), point_id)?,
         Op::PointRollback(at, _) => store.point_rollback(id(*at), point_id)?,
@@ -329,9 +348,11 @@ fn look<S: DiskStore>(store: &S, model: &Model) -> Result<(), TestCaseError> {
     for (at, copy) in model.copies.iter().enumerate() {
         let id = id(at);
         prop_assert_eq!(store.sizes(id), SIZES.map(Bytes).to_vec());
-        prop_assert_eq!(store.log_is_on(id), copy.logs.is_some());
-        prop_assert_eq!(store.log_pending(id), copy.pending());
-        prop_assert_eq!(store.log_blocks(id), copy.log_blocks());
+        for (id, logs) in [(id, &copy.logs), (id.extended(), &copy.extended)] {
+            prop_assert_eq!(store.log_is_on(id), logs.is_some());
+            prop_assert_eq!(store.log_pending(id), copy.pending(logs));
+            prop_assert_eq!(store.log_blocks(id), model::Copy::log_blocks(logs));
+        }
         prop_assert_eq!(store.has_failover(id), copy.failover.is_some());
         prop_assert_eq!(store.present_bytes(id), copy.present());
         prop_assert_eq!(store.has_test(id), copy.test.is_some());

@@ -14,7 +14,7 @@ pub type Content = Vec<Vec<u64>>;
 pub type Cell = (usize, usize);
 
 /// A logged write: disk, first cell, content, bytes.
-type Logged = (usize, usize, Vec<u64>, u64);
+pub type Logged = (usize, usize, Vec<u64>, u64);
 
 /// A model of a copy.
 #[derive(Clone, Debug)]
@@ -31,6 +31,8 @@ pub struct Copy {
     pub test: Option<Content>,
     /// The closed logs and the open one, if tracking is on.
     pub logs: Option<Vec<Vec<Logged>>>,
+    /// The same of the extended relationship.
+    pub extended: Option<Vec<Vec<Logged>>>,
     pub received: VecDeque<Vec<Logged>>,
 }
 
@@ -46,6 +48,7 @@ impl Copy {
             failover: None,
             test: None,
             logs: None,
+            extended: None,
             received: VecDeque::new(),
         }
     }
@@ -95,23 +98,43 @@ impl Copy {
         ((start + cells) as u64 * 4096).min(self.sizes[disk]) - start as u64 * 4096
     }
 
-    fn log(&mut self, disk: usize, start: usize, cells: usize) {
-        let content = self.live()[disk][start..start + cells].to_vec();
-        let bytes = self.bytes(disk, start, cells);
-        self.logs.as_mut().unwrap().last_mut().unwrap().push((disk, start, content, bytes));
+    /// The logs of the machine, or of its extended relationship.
+    pub fn logs_of(&mut self, extended: bool) -> &mut Option<Vec<Vec<Logged>>> {
+        if extended { &mut self.extended } else { &mut self.logs }
     }
 
-    pub fn log_start(&mut self) {
-        self.logs = Some(vec![vec![]]);
-        let own: Vec<Cell> = self.failover.iter().flat_map(|(_, own)| own.iter().copied()).collect();
+    fn log(&mut self, extended: bool, disk: usize, start: usize, cells: usize) {
+        let seen = if extended { &self.base } else { self.live() };
+        let content = seen[disk][start..start + cells].to_vec();
+        let bytes = self.bytes(disk, start, cells);
+        self.logs_of(extended).as_mut().unwrap().last_mut().unwrap().push((disk, start, content, bytes));
+    }
+
+    /// One write for each run of these cells in a block.
+    fn log_cells(&mut self, extended: bool, cells: &[Cell]) {
         let mut at = 0;
-        while at < own.len() {
-            let (disk, start) = own[at];
-            let same = |n: usize| own.get(at + n) == Some(&(disk, start + n));
+        while at < cells.len() {
+            let (disk, start) = cells[at];
+            let same = |n: usize| cells.get(at + n) == Some(&(disk, start + n));
             let len = (1..).find(|n| !same(*n) || (start + n) % BLOCK == 0).unwrap();
-            self.log(disk, start, len);
+            self.log(extended, disk, start, len);
             at += len;
         }
+    }
+
+    pub fn log_start(&mut self, extended: bool) {
+        *self.logs_of(extended) = Some(vec![vec![]]);
+        if !extended {
+            let own: Vec<Cell> = self.failover.iter().flat_map(|(_, own)| own.iter().copied()).collect();
+            self.log_cells(false, &own);
+        }
+    }
+
+    pub fn log_promote(&mut self) {
+        let own = self.logs.take().unwrap().remove(0);
+        let mut logs = self.extended.take().unwrap();
+        logs.last_mut().unwrap().extend(own);
+        self.logs = Some(logs);
     }
 
     pub fn stats(&self, log: &[Logged]) -> LogStats {
@@ -124,30 +147,35 @@ impl Copy {
         stats
     }
 
-    pub fn pending(&self) -> u64 {
-        self.logs.iter().flatten().map(|log| self.stats(log).bytes).sum()
+    pub fn pending(&self, logs: &Option<Vec<Vec<Logged>>>) -> u64 {
+        logs.iter().flatten().map(|log| self.stats(log).bytes).sum()
     }
 
-    pub fn log_blocks(&self) -> BlockSet {
-        let writes = self.logs.iter().flatten().flatten();
+    pub fn log_blocks(logs: &Option<Vec<Vec<Logged>>>) -> BlockSet {
+        let writes = logs.iter().flatten().flatten();
         let cells =
             writes.flat_map(|(disk, start, content, _)| (0..content.len()).map(move |n| (*disk, start + n)));
         blocks(cells)
     }
 
-    pub fn log_add(&mut self, blocks: &BlockSet) {
+    pub fn log_add(&mut self, extended: bool, blocks: &BlockSet) {
         for &(disk, block) in blocks {
             let (disk, start) = (usize::from(disk), block as usize * BLOCK);
             let len = BLOCK.min(self.base[disk].len() - start);
-            self.log(disk, start, len);
+            self.log(extended, disk, start, len);
         }
     }
 
     pub fn log_apply(&mut self) {
+        let mut touched = BTreeSet::new();
         for (disk, start, content, _) in self.received.pop_front().unwrap() {
             for (n, value) in content.into_iter().enumerate() {
+                touched.insert((disk, start + n));
                 self.overwrite((disk, start + n), value);
             }
+        }
+        if self.extended.is_some() {
+            self.log_cells(true, &touched.into_iter().collect::<Vec<_>>());
         }
     }
 

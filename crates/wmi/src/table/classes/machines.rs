@@ -1,5 +1,6 @@
 //! Virtual machines: themselves, their summary, their settings and recovery points, disks and adapters.
 
+use hvrsim_sim::look::CopyView;
 use hvrsim_types::state::{Mode, ReplicationType};
 
 use super::relationship::{FAILED_OVER_TYPE, HEALTH, LAST_CONSISTENT, LAST_TIME, LAST_TYPE, STATE};
@@ -36,11 +37,10 @@ pub(super) const MACHINE: Class = class(
 );
 
 /// Of the primary relationship, then of the extended one.
-fn each(value: Value) -> Value {
-    match value {
-        Value::Null => Value::Null,
-        value => Value::List(vec![value]),
-    }
+fn each(scene: &Scene<'_>, read: impl Fn(&CopyView) -> Value) -> Value {
+    let Some(copy) = scene.copy() else { return Value::Null };
+    let both = [copy, copy.extended()].into_iter().filter_map(|of| scene.look.copy(of));
+    Value::List(both.map(|view| read(&view)).collect())
 }
 
 fn points(scene: &Scene<'_>) -> Value {
@@ -52,7 +52,8 @@ fn points(scene: &Scene<'_>) -> Value {
 /// The jobs that run now.
 fn tasks(scene: &Scene<'_>) -> Value {
     let Some(copy) = scene.copy() else { return Value::Null };
-    let running = scene.look.jobs(copy).into_iter().filter(|job| !job.state.ended());
+    let jobs = [scene.look.jobs(copy), scene.look.jobs(copy.extended())].concat();
+    let running = jobs.into_iter().filter(|job| !job.state.ended());
     Value::List(running.map(|job| text(&Object::job(copy.host, job.id).path(scene.look))).collect())
 }
 
@@ -64,8 +65,8 @@ pub(super) const SUMMARY: Class = class(
         string("Name").key().live(guid),
         STATE,
         HEALTH,
-        uint16("ReplicationStateEx").array().live(|s| each(s.of_copy(|view| number(view.state.number())))),
-        uint16("ReplicationHealthEx").array().live(|s| each(s.of_copy(|view| number(view.health.number())))),
+        uint16("ReplicationStateEx").array().live(|s| each(s, |view| number(view.state.number()))),
+        uint16("ReplicationHealthEx").array().live(|s| each(s, |view| number(view.health.number()))),
         uint16("ReplicationMode").live(|s| s.of_copy(|view| number(view.mode.number()))),
         reference("TestReplicaSystem", "CIM_ComputerSystem"),
         string("ReplicationProviderId").array().live(|s| {
