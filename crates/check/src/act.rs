@@ -315,6 +315,7 @@ pub fn operation(world: &World, copy: CopyId, call: Call, with: With) -> Option<
         }
         Call::StopInitialReplication => Operation::StopInitialReplication,
         Call::Modify => Operation::Modify(change(with)),
+        Call::PromoteExtended => Operation::PromoteExtended,
         Call::Suspend => Operation::Suspend,
         Call::Resume => Operation::Resume,
         Call::Resynchronize => Operation::Resynchronize { at: later },

@@ -481,9 +481,9 @@ fn contents(world: &World) -> (Vec<u8>, Vec<bool>) {
     let mut all: Vec<Position> = Vec::new();
     for copy in world.copies() {
         let Some(machine) = world.machine(copy) else { continue };
-        let Content { live, base, closed, received } = &machine.content;
+        let Content { live, base, closed, extended, received } = &machine.content;
         all.extend([*live, *base]);
-        all.extend(closed.iter().chain(received));
+        all.extend(closed.iter().chain(extended).chain(received));
         let points = world.host(copy.host).service.copies.get(&copy.vm).map(|c| &c.points);
         let listed = points.into_iter().flatten().filter_map(|p| world.points.get(&p.id));
         all.extend(listed.map(|info| info.content));

@@ -3,7 +3,6 @@
 //! The log names no path, no store and no real time: the same scenario, seed and images give the same bytes. It holds
 //! all that is needed to make the run again, but the given images, which it names by their digests.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use hvrsim_sim::trace::{Record, What};
@@ -67,7 +66,7 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     host: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    vm: Option<Cow<'a, str>>,
+    vm: Option<&'a str>,
     what: &'a What,
 }
 

@@ -5,7 +5,7 @@ use hvrsim_replica::exchange::{Effect, Envelope, Input, Log, Output, Request, Sc
 use hvrsim_resync::heat::Heat;
 use hvrsim_resync::history::{self, History, Step};
 use hvrsim_resync::{Candidates, Changes, Generation};
-use hvrsim_types::id::{CopyId, HostId, PointId, SessionId, VmId};
+use hvrsim_types::id::{CopyId, HostId, PointId, SessionId};
 use hvrsim_types::state::{Mode, Power, ReplicationState};
 use hvrsim_types::time::Span;
 
