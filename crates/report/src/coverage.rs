@@ -112,6 +112,7 @@ impl Coverage {
 
 /// What the groups of the table are about, in its order.
 pub(crate) const SUBJECTS: &[&str] = &[
+    "refusals of extended replication",
     "enabling, initial replication",
     "steady state",
     "resynchronization",
@@ -120,6 +121,7 @@ pub(crate) const SUBJECTS: &[&str] = &[
     "failback",
     "unplanned failover and return",
     "power",
+    "extended replication",
 ];
 
 #[cfg(test)]

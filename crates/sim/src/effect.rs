@@ -510,8 +510,10 @@ impl<D: DiskStore> Sim<D> {
     /// Whether the target is still what the session may write into: it may have gone on before its leader knows.
     fn is_received(&self, id: SessionId) -> bool {
         let Some(session) = self.world.sessions.get(&id) else { return false };
-        let target = self.world.host(session.spec.target).service.copies.get(&session.leader.vm);
-        target.is_some_and(|copy| copy.receives(id))
+        let target = self.world.host(session.spec.target).service.copies.get(&session.leader.vm.machine());
+        target.is_some_and(|copy| {
+            copy.receives(id) || copy.extended.as_ref().is_some_and(|extended| extended.receives(id))
+        })
     }
 
     fn run_session(&mut self, id: SessionId) -> Follows {
