@@ -351,7 +351,7 @@ impl DiskStore for Images {
     }
 
     fn log_promote(&mut self, copy: CopyId) -> StoreResult<()> {
-        let copy = self.copies.get_mut(&copy).expect("the copy exists");
+        let copy = self.copies.get_mut(&copy.machine()).expect("the copy exists");
         let own = copy.tracking.take().expect("tracking is on");
         let mut extended = copy.extended.take().expect("the extended relationship is tracked");
         copy.logs_made = extended.append(own)?;
@@ -360,7 +360,7 @@ impl DiskStore for Images {
     }
 
     fn point_take(&mut self, copy: CopyId, point: PointId) -> StoreResult<()> {
-        let copy = self.copies.get_mut(&copy).expect("the copy exists");
+        let copy = self.copies.get_mut(&copy.machine()).expect("the copy exists");
         copy.points.push(point);
         copy.disks.iter_mut().try_for_each(|disk| disk.take_point(&self.folder, point))
     }
@@ -370,14 +370,14 @@ impl DiskStore for Images {
     }
 
     fn point_drop(&mut self, copy: CopyId, point: PointId) -> StoreResult<()> {
-        let copy = self.copies.get_mut(&copy).expect("the copy exists");
+        let copy = self.copies.get_mut(&copy.machine()).expect("the copy exists");
         let at = copy.place_of(point);
         copy.points.remove(at);
         copy.disks.iter_mut().try_for_each(|disk| disk.drop_point(&self.folder, at))
     }
 
     fn point_rollback(&mut self, copy: CopyId, point: PointId) -> StoreResult<()> {
-        let copy = self.copies.get_mut(&copy).expect("the copy exists");
+        let copy = self.copies.get_mut(&copy.machine()).expect("the copy exists");
         let at = copy.place_of(point);
         copy.points.truncate(at);
         copy.disks.iter_mut().try_for_each(|disk| disk.roll_back(&self.folder, at))
@@ -402,7 +402,7 @@ impl DiskStore for Images {
     }
 
     fn failover_create(&mut self, copy: CopyId, view: View) -> StoreResult<()> {
-        let copy = self.copies.get_mut(&copy).expect("the copy exists");
+        let copy = self.copies.get_mut(&copy.machine()).expect("the copy exists");
         assert!(!copy.has_failover, "there is no failover disk yet");
         let place = copy.place(view);
         copy.has_failover = true;
@@ -427,7 +427,7 @@ impl DiskStore for Images {
     }
 
     fn test_create(&mut self, copy: CopyId, view: View) -> StoreResult<()> {
-        let copy = self.copies.get_mut(&copy).expect("the copy exists");
+        let copy = self.copies.get_mut(&copy.machine()).expect("the copy exists");
         assert!(!copy.has_test, "there is no test machine yet");
         let place = copy.place(view);
         copy.has_test = true;
