@@ -69,7 +69,10 @@ impl Work<'_> {
 
     /// The copy is failed over: what reads its disks for the third host ends; logs and pauses stay.
     pub(crate) fn rest_extended(&mut self) {
-        self.on_extended(|extended| extended.rest());
+        // Not the function itself: its lifetime is not general enough.
+        self.on_extended(|extended| {
+            extended.rest();
+        });
     }
 
     /// What reads the disks of a middle copy for the third host ends.

@@ -114,7 +114,7 @@ fn relationship(sim: &Tested, copy: CopyId) -> Option<&Copy> {
 fn filled(sim: &Tested, copy: CopyId, to: CopyId, call: Call, pick: u8) -> Option<Operation> {
     match operation(sim, copy.machine(), to, call, pick)? {
         Operation::Reverse { .. } => {
-            let to = (pick % 3 == 0).then_some(to.host);
+            let to = pick.is_multiple_of(3).then_some(to.host);
             Some(Operation::Reverse { to, change: SettingsChange::default() })
         }
         Operation::CancelJob(_) => {
@@ -125,9 +125,12 @@ fn filled(sim: &Tested, copy: CopyId, to: CopyId, call: Call, pick: u8) -> Optio
     }
 }
 
+/// Modes and states of the two copies of a relationship.
+type Pair = ((Mode, S), (Mode, S));
+
 /// What a walk must not break.
 struct Watch {
-    pairs: BTreeMap<((Mode, S), (Mode, S)), bool>,
+    pairs: BTreeMap<Pair, bool>,
     offered: BTreeMap<PointId, Position>,
 }
 
