@@ -8,6 +8,7 @@ mod chromium;
 mod determinism;
 mod events;
 mod explain;
+mod explore;
 mod images;
 mod language;
 mod mistakes;
