@@ -140,19 +140,23 @@ fn ctrl_c(child: &std::process::Child) {
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
 }
 
+/// The end of a slow run that was interrupted once something was written: by then the handler is there.
+fn interrupted(source: &Path, target: &Path) -> Output {
+    let mut running = start(&[source, target], &["--rate", "1MiB/s"]);
+    while content(target)[0] == 0 {
+        assert!(running.try_wait().unwrap().is_none(), "it ended");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    ctrl_c(&running);
+    running.wait_with_output().unwrap()
+}
+
 #[test]
 fn ctrl_c_leaves_a_state_to_go_on_from() {
     let folder = tempfile::tempdir().unwrap();
     let source = image(&folder.path().join("a.raw"), false, &[(0, 1, 6 << 20)]);
     let target = image(&folder.path().join("b.raw"), false, &[]);
-    let mut running = start(&[&source, &target], &["--rate", "1MiB/s"]);
-    // The handler is there once something was written.
-    while content(&target)[0] == 0 {
-        assert!(running.try_wait().unwrap().is_none(), "it ended");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
-    ctrl_c(&running);
-    let ended = running.wait_with_output().unwrap();
+    let ended = interrupted(&source, &target);
     let told = String::from_utf8_lossy(&ended.stderr).into_owned();
     assert_eq!(ended.status.code(), Some(3), "{told}");
     assert!(told.contains("the same command goes on from there"), "{told}");
@@ -169,13 +173,7 @@ fn after_a_change_of_the_source_everything_is_compared_again() {
     let folder = tempfile::tempdir().unwrap();
     let source = image(&folder.path().join("a.raw"), false, &[(0, 1, 6 << 20)]);
     let target = image(&folder.path().join("b.raw"), false, &[]);
-    let mut running = start(&[&source, &target], &["--rate", "1MiB/s"]);
-    while content(&target)[0] == 0 {
-        assert!(running.try_wait().unwrap().is_none(), "it ended");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
-    ctrl_c(&running);
-    assert_eq!(running.wait().unwrap().code(), Some(3));
+    assert_eq!(interrupted(&source, &target).status.code(), Some(3));
     // The first block is done, and not the same any more.
     let mut changed = open(&source, &OpenOptions::read_write(Seed::new([2; 32]))).unwrap();
     changed.write_at(0, &[7; 4096]).unwrap();
