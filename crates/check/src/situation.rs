@@ -293,6 +293,10 @@ impl Names {
             scheduled: copy.scheduled.map(|s| Scheduled { job: self.job(host, s.job), ..s }),
             swap: copy.swap.filter(|id| self.swaps.contains(id)).map(|id| self.swap(id)),
             asked_swap: copy.asked_swap.map(|id| self.swap(id)),
+            released: copy
+                .released
+                .filter(|(_, epoch)| *epoch == copy.epoch)
+                .map(|(host, epoch)| (host, self.epoch(epoch))),
             served: copy.served.map(|s| Served {
                 session: self.session(s.session),
                 point: self.point(s.point),

@@ -433,6 +433,9 @@ pub struct Copy {
     pub asked_swap: Option<SwapId>,
     /// The failback it serves, or served last.
     pub served: Option<Served>,
+    /// The host that was told of the end of a failback which had changed nothing, and the epoch that this began: the
+    /// message can be lost.
+    pub released: Option<(HostId, Epoch)>,
     /// It runs after a failover and keeps points to fail back to.
     pub keeps_points: bool,
     /// It was failed over to the newest content that it had.
@@ -488,6 +491,7 @@ impl Default for Copy {
             swap: None,
             asked_swap: None,
             served: None,
+            released: None,
             keeps_points: false,
             failed_over_newest: false,
             extended: None,

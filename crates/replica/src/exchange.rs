@@ -179,6 +179,8 @@ pub enum Reply {
     Busy,
     /// Not in this mode and state, or a message of another epoch.
     Stale(Mode, ReplicationState),
+    /// A log of the epoch before a failback that has changed nothing: to be sent again in this one.
+    Released,
     /// The log does not follow the last one.
     OutOfOrder,
     /// There is no room for the log.

@@ -4,11 +4,13 @@
 //! * [`id`]: hosts, virtual machines, jobs, recovery points
 //! * [`time`]: virtual instants and spans, and the calendar that dates them
 //! * [`size`]: bytes and rates
+//! * [`disks`]: sets of a machine's disks
 //! * [`state`]: replication states, modes, health, power, with both spellings
 //! * [`code`]: return codes of the WMI methods
 //! * [`job`]: job types and states
 
 pub mod code;
+pub mod disks;
 pub mod id;
 pub mod job;
 pub mod near;

@@ -214,6 +214,7 @@ impl Work<'_> {
         }
         let reply = match self.no_relationship() {
             Some(reply) => reply,
+            None if receiving && self.is_before_release(envelope) => Reply::Released,
             None if !receiving || envelope.epoch != self.copy.epoch => self.stale(),
             None if !self.accepts => Reply::Refused(Why::NotReplicaServer),
             None if self.facts.storage == Storage::Full => Reply::NoRoom,
@@ -226,6 +227,12 @@ impl Work<'_> {
             }
         };
         self.answer(envelope, reply);
+    }
+
+    /// The sender was released from a failback and has not heard of it.
+    fn is_before_release(&self, envelope: &Envelope<Request>) -> bool {
+        let epoch = self.copy.epoch;
+        envelope.epoch < epoch && self.copy.released == Some((envelope.from, epoch))
     }
 
     pub(crate) fn store(&mut self, envelope: &Envelope<Request>, log: Log) {
@@ -311,6 +318,11 @@ impl Work<'_> {
             Reply::Stored(seq) if seq == sending.log.seq => self.delivered(sending),
             Reply::Busy => self.delta_failed(Cause::Busy),
             Reply::NoRoom => self.delta_failed(Cause::NoRoom),
+            Reply::Released => {
+                self.copy.epoch = self.copy.epoch.max(envelope.epoch);
+                self.copy.sending = Some(Sending { exchange: None, ..sending });
+                self.resend();
+            }
             Reply::OutOfOrder => {
                 self.copy.sending = None;
                 self.fail_job(ReturnCode::FAILED, "the replica's log is out of order");

@@ -339,6 +339,7 @@ impl Work<'_> {
             }
             None => {}
         }
+        self.copy.released = Some((run.from, self.copy.epoch));
         self.go("FB-104", *run.before);
     }
 

@@ -299,3 +299,39 @@ fn nothing_can_be_brought_back_from_a_side_that_was_never_failed_over() {
     assert_eq!((asked.kind, asked.error), (JobType::InitiateFailback, ReturnCode::INVALID_STATE));
     assert_states(&sim, (R, S::WaitingToCompleteInitialReplication), (R, S::Replicating));
 }
+
+/// A failback of a running new primary is cancelled before its first block while the link is down.
+fn cancelled_in_the_dark() -> Tested {
+    let mut sim = reversed();
+    let id = call(&mut sim, A, failback_from_b()).job.unwrap();
+    step_until(&mut sim, |sim| sim.job(HV1, id).is_some_and(|job| job.phase == "comparing"));
+    assert_eq!(state(&sim, B), (P, S::Suspended));
+    sim.cut_link(HV1, HV2, None).unwrap();
+    call(&mut sim, A, Operation::CancelJob(id));
+    assert_states(&sim, (R, S::Replicating), (P, S::Suspended));
+    hours(&mut sim, 2);
+    assert_states(&sim, (R, S::Replicating), (P, S::Suspended));
+    sim
+}
+
+#[test]
+fn the_release_of_a_failback_cancelled_in_the_dark_arrives_later() {
+    let mut sim = cancelled_in_the_dark();
+    assert!(sim.mend_link(HV1, HV2));
+    hours(&mut sim, 1);
+    assert_states(&sim, (R, S::Replicating), (P, S::Replicating));
+    hours(&mut sim, 1);
+    assert_contents(&sim);
+}
+
+#[test]
+fn a_hold_cleared_in_the_dark_does_not_part_the_sides() {
+    let mut sim = cancelled_in_the_dark();
+    job(&mut sim, B, &Operation::Resume);
+    assert_eq!(state(&sim, B), (P, S::Replicating));
+    hours(&mut sim, 1);
+    assert!(sim.mend_link(HV1, HV2));
+    hours(&mut sim, 2);
+    assert_states(&sim, (R, S::Replicating), (P, S::Replicating));
+    assert_contents(&sim);
+}
