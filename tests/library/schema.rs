@@ -73,7 +73,8 @@ fn every_shipped_file_names_its_schema_and_is_valid() {
 
 /// A scenario with something in place of one word.
 fn changed(from: &str, to: &str) -> String {
-    let good = fs::read_to_string(root().join("scenarios/unplanned-failover.yaml")).expect("it can be read");
+    let good = fs::read_to_string(root().join("scenarios/failover/unplanned-failover.yaml"))
+        .expect("it can be read");
     assert!(good.contains(from), "{from}");
     good.replacen(from, to, 1)
 }

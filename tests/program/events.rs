@@ -63,8 +63,7 @@ fn names_given_images_by_their_content() {
 #[test]
 fn of_several_scenarios_stand_in_a_folder() {
     let site = Site::with("failback.yaml");
-    let other = crate::root().join("scenarios/wrong-order.yaml");
-    std::fs::copy(other, site.path().join("wrong-order.yaml")).expect("it can be copied");
+    site.add("failover/wrong-order.yaml");
     let answer = site.call(&["run", "failback.yaml", "wrong-order.yaml", "--events", "logs"]);
     assert_eq!(answer.exit, 0, "{}", answer.stderr);
     for name in ["logs/failback.jsonl", "logs/wrong-order.jsonl"] {

@@ -82,12 +82,18 @@ impl Site {
         Self(tempfile::tempdir().expect("a folder can be made"))
     }
 
-    /// With a copy of a shipped scenario.
+    /// With a copy of a shipped scenario, without its folder.
     fn with(scenario: &str) -> Self {
         let site = Self::new();
-        let from = root().join("scenarios").join(scenario);
-        fs::copy(from, site.path().join(scenario)).expect("it can be copied");
+        site.add(scenario);
         site
+    }
+
+    /// Copies another shipped scenario into it.
+    fn add(&self, scenario: &str) {
+        let from = root().join("scenarios").join(scenario);
+        let to = self.path().join(from.file_name().expect("it is a file"));
+        fs::copy(&from, to).expect("it can be copied");
     }
 
     fn path(&self) -> &Path {

@@ -68,7 +68,7 @@ fn digest(screen: &str) -> String {
 
 #[test]
 fn steps_rewinds_breaks_asks_and_records() {
-    let site = Site::with("unplanned-failover.yaml");
+    let site = Site::with("failover/unplanned-failover.yaml");
     let terminal = Terminal::new(&site, &["play", "unplanned-failover.yaml", "--record", "played.yaml"]);
     let screen = terminal.shows("0 of 12 steps");
     for part in
@@ -151,7 +151,7 @@ fn what_goes_wrong_is_shown_and_can_be_gone_back_from() {
 
 #[test]
 fn needs_a_terminal() {
-    let site = Site::with("unplanned-failover.yaml");
+    let site = Site::with("failover/unplanned-failover.yaml");
     let answer = site.call(&["play", "unplanned-failover.yaml"]);
     assert_eq!(answer.exit, 3);
     assert!(answer.stderr.contains("needs a terminal"), "{}", answer.stderr);

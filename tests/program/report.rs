@@ -31,7 +31,8 @@ fn pictures() -> PathBuf {
 
 fn site_with_report(scenario: &str) -> Site {
     let site = Site::with(scenario);
-    let answer = site.call(&["run", scenario, "--quiet", "--report", "report.html"]);
+    let file = scenario.rsplit('/').next().expect("it has a name");
+    let answer = site.call(&["run", file, "--quiet", "--report", "report.html"]);
     assert_eq!(answer.exit, 0, "{}", answer.stderr);
     site
 }
@@ -138,7 +139,7 @@ fn fits_every_screen_in_light_and_dark() {
 
 #[test]
 fn is_printed_with_every_step_open() {
-    let site = site_with_report("unplanned-failover.yaml");
+    let site = site_with_report("failover/unplanned-failover.yaml");
     let mut browser = Browser::new();
     browser.open(&site.path().join("report.html"));
     assert!(browser.print().starts_with(b"%PDF-"));

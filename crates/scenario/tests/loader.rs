@@ -27,15 +27,35 @@ fn yaml_files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
+/// Every `.yaml` in the folders of a folder, in order of paths.
+fn yaml_files_below(top: &Path) -> Vec<PathBuf> {
+    let mut files = yaml_files(top);
+    for entry in std::fs::read_dir(top).expect("it is there").map(|entry| entry.expect("it is there").path())
+    {
+        if entry.is_dir() {
+            files.extend(yaml_files_below(&entry));
+        }
+    }
+    files.sort();
+    files
+}
+
+/// The shipped scenarios, without the parts that they include.
+fn shipped() -> Vec<PathBuf> {
+    let mut files = yaml_files_below(&folder("../../scenarios"));
+    files.retain(|path| !path.starts_with(folder("../../scenarios/topologies")));
+    files
+}
+
 fn read(path: &Path) -> Source {
     let name = path.file_name().expect("it is there").to_string_lossy().into_owned();
     Source::new(name, std::fs::read_to_string(path).expect("it is there"))
 }
 
-/// Files to include stand beside the shipped scenarios.
+/// Files to include are found from one of the folders of the shipped scenarios.
 fn checked(source: &Source) -> Checked {
     let include = |path: &str| {
-        let file = folder("../../scenarios").join(path);
+        let file = folder("../../scenarios/basics").join(path);
         std::fs::read_to_string(file).map(|text| Source::new(path, text)).map_err(|error| error.to_string())
     };
     check(source, Choices { params: &BTreeMap::new(), include: &include })
@@ -71,7 +91,7 @@ fn messages_are_as_recorded() {
 
 #[test]
 fn shipped_scenarios_load_without_a_word() {
-    let files = yaml_files(&folder("../../scenarios"));
+    let files = shipped();
     assert!(files.len() >= 8, "{} scenarios", files.len());
     for path in files {
         let source = read(&path);
@@ -116,7 +136,7 @@ fn a_scenario_is_read_into_typed_values() {
 
 #[test]
 fn places_hold_with_windows_line_ends_and_a_byte_order_mark() {
-    for path in yaml_files(&folder("../../scenarios")) {
+    for path in shipped() {
         let text = read(&path).text.replace('\n', "\r\n");
         let source = Source::new("windows.yaml", format!("\u{feff}{text}"));
         let scenario = checked(&source).scenarios.pop().expect("it has no errors");
@@ -158,7 +178,7 @@ fn every_key_is_read() {
 
 #[test]
 fn a_marked_point_is_put_into_its_line() {
-    let source = read(&folder("../../scenarios/revert-and-choose-another-point.yaml"));
+    let source = read(&folder("../../scenarios/failover/revert-and-choose-another-point.yaml"));
     let scenario = checked(&source).scenarios.pop().expect("it has no errors");
     let runs = scenario.steps.iter().filter_map(|step| match &step.action {
         Action::Run(run) => Some(&run.lines),
@@ -173,9 +193,10 @@ fn a_marked_point_is_put_into_its_line() {
 
 #[test]
 fn a_wrong_value_from_a_matrix_shows_in_the_file_that_uses_it() {
-    let text = read(&folder("../../scenarios/loss-by-frequency.yaml")).text.replace("10Mbit", "1|0Mbit");
+    let text =
+        read(&folder("../../scenarios/basics/loss-by-frequency.yaml")).text.replace("10Mbit", "1|0Mbit");
     let shown = shown(&Source::new("damaged.yaml", text));
-    assert!(shown.contains("topologies/two-sites.yaml:7:20: error: `1|0Mbit` is not a rate"), "{shown}");
+    assert!(shown.contains("../topologies/two-sites.yaml:7:20: error: `1|0Mbit` is not a rate"), "{shown}");
     assert!(shown.contains("`${link}` is `1|0Mbit` here"), "{shown}");
 }
 
@@ -221,7 +242,7 @@ proptest! {
 
     #[test]
     fn a_damaged_scenario_gets_an_answer(which in any::<prop::sample::Index>(), edits in edits()) {
-        let mut files = yaml_files(&folder("../../scenarios"));
+        let mut files = shipped();
         files.extend(yaml_files(&folder("tests/diagnostics")));
         let source = read(&files[which.index(files.len())]);
         let damaged = Source::new("damaged.yaml", edited(&source.text, &edits));
@@ -229,7 +250,7 @@ proptest! {
         // A wrong value that a file gives to what it includes shows in the included file.
         let included: Vec<String> = yaml_files(&folder("../../scenarios/topologies"))
             .iter()
-            .map(|path| format!("topologies/{}", path.file_name().expect("it is there").to_string_lossy()))
+            .map(|path| format!("../topologies/{}", path.file_name().expect("it is there").to_string_lossy()))
             .collect();
         prop_assert_eq!(checked.scenarios.is_empty(), checked.diagnostics.iter().any(|d| d.severity == Severity::Error));
         for diagnostic in checked.diagnostics {
