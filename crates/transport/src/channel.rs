@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hvrsim_resync::throttle::{Controller, Settings, Throttle};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, ReadHalf, WriteHalf};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -48,7 +48,7 @@ pub struct Channel<S> {
 }
 
 pub(crate) struct Reader<S> {
-    half: ReadHalf<S>,
+    half: BufReader<ReadHalf<S>>,
     order: Order,
     silence: Duration,
     traffic: Traffic,
@@ -148,7 +148,7 @@ impl<S: AsyncRead + AsyncWrite> Channel<S> {
         let arrivals = Arc::new(Arrivals::default());
         Self {
             reader: Reader {
-                half: read,
+                half: BufReader::with_capacity(STEP, read),
                 order: order(keys.incoming),
                 silence,
                 traffic: traffic.clone(),
@@ -261,9 +261,8 @@ impl<S: AsyncWrite> Writer<S> {
         let head = head.to_le_bytes();
         let tag = self.order.tag(head, body);
         let silence = self.silence;
-        for part in [&head[..], body, &tag] {
-            self.part(part, silence).await?;
-        }
+        // Parts that went by themselves would each wake the other side.
+        self.part(&[&head[..], body, &tag].concat(), silence).await?;
         timeout(silence, self.half.flush()).await.map_err(|_| Error::Silent(silence))??;
         self.traffic.add(head.len() + body.len() + TAG);
         Ok(())
