@@ -29,6 +29,16 @@ impl Shipped {
         self.name.starts_with("lessons/") && self.name.ends_with("/broken.yaml")
     }
 
+    /// The file's text.
+    pub(crate) fn text(&self) -> String {
+        fs::read_to_string(&self.path).expect("it can be read")
+    }
+
+    /// The file itself.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The first of its runs.
     pub(crate) fn load(&self) -> Scenario {
         self.runs().swap_remove(0)
@@ -36,7 +46,7 @@ impl Shipped {
 
     /// All its runs, one without a matrix.
     pub(crate) fn runs(&self) -> Vec<Scenario> {
-        let source = Source::new(self.name.as_str(), fs::read_to_string(&self.path).expect("it can be read"));
+        let source = Source::new(self.name.as_str(), self.text());
         let include = |path: &str| {
             let text = fs::read_to_string(self.folder().join(path)).map_err(|error| error.to_string())?;
             Ok(Source::new(path, text))

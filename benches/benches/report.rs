@@ -15,23 +15,7 @@ use hvrsim_types::state::Power;
 use hvrsim_types::time::Instant;
 
 /// Cycles of half a minute over days, and a link that fails every half an hour.
-const SCENARIO: &str = "scenario: Many events
-topology:
-  hosts: { HV1: {}, HV2: {} }
-  links: { HV1-HV2: { rate: 100Mbit, latency: 5ms } }
-  vms:
-    web01:
-      host: HV1
-      disks: [ { size: 8GiB, used: 64MiB } ]
-      replica: { host: HV2, frequency: 30s, recovery-points: 4 }
-      guest: { churn: 4KiB/s }
-steps:
-  - repeat:
-      times: 850
-      steps:
-        - advance: 30m
-        - fault: { link: HV1-HV2, cut: 1m }
-";
+const SCENARIO: &str = include_str!("../../tests/data/many-events.yaml");
 /// So many of the records make the log.
 const EVENTS: usize = 100_000;
 
@@ -65,7 +49,11 @@ fn log() -> Log {
     };
     let end_ns = records.last().map_or(0, |last| last.at.0);
     let failures = Vec::new();
-    Log { header, records, footer: Footer { records: 100_000, end_ns, digest: ended.digest, failures } }
+    Log {
+        header,
+        records,
+        footer: Footer { records: 100_000, end_ns, digest: ended.digest, failures, lost: BTreeMap::new() },
+    }
 }
 
 fn main() {

@@ -114,6 +114,21 @@ fn a_golden_is_recorded_and_compared() {
 }
 
 #[test]
+fn shipped_timelines_are_as_recorded() {
+    let site = Site::new();
+    let mut named = 0;
+    for scenario in crate::scenarios::shipped() {
+        if scenario.text().lines().any(|line| line.starts_with("golden:")) {
+            named += 1;
+            let path = scenario.path().to_str().expect("it is text");
+            let answer = site.call(&["run", "-q", path]);
+            assert_eq!((answer.exit, answer.stderr.as_str()), (0, ""), "{}", scenario.name);
+        }
+    }
+    assert!(named >= 1, "none names a golden");
+}
+
+#[test]
 fn a_log_is_replayed_to_its_first_difference() {
     let site = Site::new();
     site.write("m.yaml", matrix(""));

@@ -31,7 +31,7 @@ fn has_header_records_and_footer() {
     assert_eq!(header["seed"], 7);
     assert_eq!(header["hosts"], serde_json::json!(["HV1", "HV2"]));
 
-    assert_eq!(keys(footer), ["digest", "end_ns", "failures", "records"]);
+    assert_eq!(keys(footer), ["digest", "end_ns", "failures", "lost", "records"]);
     assert_eq!(footer["records"], records.len());
     let digest = footer["digest"].as_str().expect("it is text");
     assert!(digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()), "{digest}");

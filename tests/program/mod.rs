@@ -9,6 +9,7 @@ mod determinism;
 mod events;
 mod explain;
 mod explore;
+mod guide;
 mod images;
 mod language;
 mod mistakes;

@@ -50,7 +50,9 @@ fn check_file(file: &std::path::Path, params: &BTreeMap<String, String>) -> Exit
     if let Some(scenario) = checked.scenarios.first() {
         let runs = checked.scenarios.len();
         let runs = if runs == 1 { String::new() } else { format!(", {runs} runs") };
-        out(format_args!("{}: ok, {} steps{runs}\n", source.name, scenario.steps.len()));
+        let count = scenario.steps.len();
+        let steps = if count == 1 { "step" } else { "steps" };
+        out(format_args!("{}: ok, {count} {steps}{runs}\n", source.name));
     }
     Exit::Green
 }

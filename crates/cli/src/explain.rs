@@ -172,7 +172,9 @@ fn rule_text(rule: &Rule) -> String {
     out += &format!("  from      {}\n", state_list(pairs(rule)));
     out += &format!("  when      {}\n", triggers(rule));
     if !rule.guards.is_empty() {
-        out += &format!("  needs     {}\n", needs(rule));
+        // A rule that refuses names what it refuses for.
+        let word = if matches!(rule.to, To::Refused(_)) { "if" } else { "needs" };
+        out += &format!("  {word:9} {}\n", needs(rule));
     }
     out += &format!("  leads to  {}\n", to_text(rule, rule.to));
     if let Some(other) = rule.other {

@@ -54,7 +54,8 @@ pub(crate) fn new(arguments: &Arguments) -> Exit {
     let schema = input::folder(&path).join(schema::FILE);
     match write(&path, &text, &schema) {
         Ok(()) => {
-            out(format_args!("{0} is written; `hvrsim run {0}` runs it\n", path.display()));
+            let run = crate::report::quoted(&path);
+            out(format_args!("{} is written; `hvrsim run {run}` runs it\n", path.display()));
             Exit::Green
         }
         Err(error) => {

@@ -22,10 +22,28 @@ pub(crate) struct Arguments {
     /// An event log: `hvrsim run --events FILE` writes one
     #[arg(value_name = "EVENTS")]
     log: PathBuf,
-    /// Where the report goes; a name that ends in `.svg` or `.mmd` gets the state diagram alone, as a drawing or as
-    /// Mermaid text
+    /// Where the report goes, a name that ends in `.html`; with `.svg` or `.mmd` it gets the state diagram alone, as a
+    /// drawing or as Mermaid text
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
+}
+
+/// What a report is made as.
+enum Form {
+    Page,
+    Drawing,
+    Mermaid,
+}
+
+impl Form {
+    fn of(path: &Path) -> Option<Self> {
+        match path.extension()?.to_str()? {
+            "html" | "htm" => Some(Self::Page),
+            "svg" => Some(Self::Drawing),
+            "mmd" => Some(Self::Mermaid),
+            _ => None,
+        }
+    }
 }
 
 pub(crate) fn report(arguments: &Arguments) -> Exit {
@@ -37,13 +55,19 @@ pub(crate) fn report(arguments: &Arguments) -> Exit {
             return Exit::Input;
         }
     };
+    let Some(form) = Form::of(&arguments.output) else {
+        let message =
+            "a report is a page (.html), a drawing of the state diagram (.svg) or its Mermaid text (.mmd)";
+        eprintln!("{}: error: {message}", arguments.output.display());
+        return Exit::Input;
+    };
     let command = format!("hvrsim replay {}", quoted(&arguments.log));
     let mut coverage = Coverage::default();
     coverage.add(&log.records);
-    let text = match arguments.output.extension().and_then(|end| end.to_str()) {
-        Some("svg") => diagram::svg(&coverage),
-        Some("mmd") => diagram::mermaid(&coverage),
-        _ => html::page(&log, &about(&scenario, command)),
+    let text = match form {
+        Form::Drawing => diagram::svg(&coverage),
+        Form::Mermaid => diagram::mermaid(&coverage),
+        Form::Page => html::page(&log, &about(&scenario, command)),
     };
     match write(&arguments.output, &text) {
         Ok(()) => Exit::Green,

@@ -234,7 +234,9 @@ fn refusal(
             (needs.to_owned(), found.to_owned(), remedy.to_owned())
         }
         None => {
-            let names = names_of_needed(&states_needed, mode);
+            // In the state that was found the call is allowed in another situation, which is no help here.
+            let others: Vec<_> = states_needed.iter().copied().filter(|s| *s != (mode, state)).collect();
+            let names = names_of_needed(&others, mode);
             let needs = if names.len() > FEW { "another state".to_owned() } else { names.join(" or ") };
             let reason = if matches!(rule.to, To::Refused(_)) { rule.what } else { "" };
             (needs, String::new(), reason.to_owned())

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use hvrsim_sim::ledger::Loss;
 use hvrsim_sim::trace::{Record, What};
 use hvrsim_types::id::HostId;
 use hvrsim_types::state::Power;
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::names::Names;
 
 /// The format of the log that this version writes and reads.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 
 /// The first line.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -90,6 +91,9 @@ pub struct Footer {
     pub digest: String,
     /// What did not come out as written; empty if the run is green.
     pub failures: Vec<Failure>,
+    /// What was ever written and is missing at the end where the machine goes on, by machine. Each write counts once,
+    /// however often records told of it.
+    pub lost: BTreeMap<String, Vec<Loss>>,
 }
 
 /// Something that did not come out as written.

@@ -30,6 +30,12 @@ pub enum Outcome {
     Skipped,
 }
 
+/// The first thing that went wrong; in front of it may stand which run it was.
+fn message(text: &str) -> &str {
+    let wrong = text.lines().find(|line| line.contains("error: "));
+    wrong.or_else(|| text.lines().find(|line| !line.is_empty())).unwrap_or("no reason was told")
+}
+
 /// The document.
 ///
 /// # Errors
@@ -43,7 +49,11 @@ pub fn document(cases: &[Case]) -> Result<String, String> {
         }
         let failed = |kind, text: &str| {
             let mut status = TestCaseStatus::non_success(kind);
-            status.set_message(text.lines().next().unwrap_or_default());
+            status.set_type(match kind {
+                NonSuccessKind::Failure => "not as written",
+                NonSuccessKind::Error => "could not be carried out",
+            });
+            status.set_message(message(text));
             status.set_description(text);
             status
         };
@@ -63,6 +73,7 @@ pub fn document(cases: &[Case]) -> Result<String, String> {
     for suite in &mut suites {
         suite.set_time(suite.test_cases.iter().filter_map(|case| case.time).sum());
     }
+    report.set_time(cases.iter().map(|case| case.took).sum());
     report.add_test_suites(suites);
     report.to_string().map_err(|error| error.to_string())
 }

@@ -136,7 +136,8 @@ impl Watch {
         self.machines.get(&vm).map_or_else(Vec::new, |machine| machine.runs().collect())
     }
 
-    /// Whether a primary on a host that is up replicates the machine, or has sent everything for a planned failover.
+    /// Whether a primary on a host that is up replicates the machine, or has sent everything for a planned failover and
+    /// the machine runs nowhere since.
     #[must_use]
     pub fn protected(&self, vm: VmId) -> bool {
         self.machines.get(&vm).is_some_and(|machine| machine.protected(&self.down))
@@ -175,10 +176,15 @@ impl Machine {
 
     fn protected(&self, down: &BTreeSet<HostId>) -> bool {
         use ReplicationState::{Replicating, SyncedReplicationComplete};
+        let runs = self.runs().next().is_some();
         self.copies.iter().any(|(host, seen)| {
-            seen.mode == Mode::Primary
-                && matches!(seen.state, Replicating | SyncedReplicationComplete)
-                && !down.contains(host)
+            let replicates = match seen.state {
+                Replicating => true,
+                // What was sent is all there is, until the machine runs again somewhere.
+                SyncedReplicationComplete => !runs,
+                _ => false,
+            };
+            seen.mode == Mode::Primary && replicates && !down.contains(host)
         })
     }
 }
@@ -236,6 +242,22 @@ mod tests {
         assert_eq!(watch.rpo(vm), Some(Span::seconds(90)));
         watch.take(&record(510, 1, What::Power(Power::Running)));
         assert_eq!((watch.rpo(vm), watch.running(vm)), (Some(Span::ZERO), vec![HostId(1)]));
+    }
+
+    /// A machine that had moved as planned and was never reversed counted as protected for good.
+    #[test]
+    fn what_was_prepared_protects_until_the_machine_runs_again() {
+        let vm = VmId(0);
+        let mut watch = Watch::default();
+        watch.place(CopyId { host: HostId(0), vm }, Power::Running);
+        watch.take(&record(1, 0, rule(Mode::Primary, ReplicationState::Replicating)));
+        watch.take(&record(2, 0, What::Power(Power::Off)));
+        watch.take(&record(3, 0, rule(Mode::Primary, ReplicationState::SyncedReplicationComplete)));
+        assert!(watch.protected(vm));
+        watch.take(&record(4, 1, rule(Mode::Replica, ReplicationState::Recovered)));
+        watch.take(&record(5, 1, What::Power(Power::Running)));
+        watch.advance(Instant::START + Span::seconds(65));
+        assert_eq!((watch.protected(vm), watch.unprotected_for(vm)), (false, Some(Span::seconds(60))));
     }
 
     #[test]

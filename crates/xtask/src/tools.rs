@@ -23,6 +23,8 @@ const TOOLS: &[Tool] = &[
     // The report is looked at in it, and the stepper is driven through the other.
     Tool { program: "chromium", packages: &["chromium"] },
     Tool { program: "tmux", packages: &["tmux"] },
+    // Results for CI are held against their schema.
+    Tool { program: "xmllint", packages: &["libxml2-utils"] },
 ];
 
 /// The formats that 7-Zip must know; its releases before 21 know no VHDX.

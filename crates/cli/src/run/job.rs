@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant as Clock};
 
 use hvrsim_report::coverage::Coverage;
+use hvrsim_report::names::Names;
 use hvrsim_report::timeline::standing;
 use hvrsim_report::transcript::Transcript;
 use hvrsim_scenario::run::{Ended, Observer, Options, Stopped};
@@ -73,8 +74,8 @@ pub(crate) struct Broken {
     pub(crate) message: String,
 }
 
-/// Looks at the world at the end, and at what was lost: machine and words.
-type End<'a> = dyn FnMut(&dyn Look, &[(String, String)]) + 'a;
+/// Looks at the world at the end.
+type End<'a> = dyn FnMut(&dyn Look, &Ended) + 'a;
 
 /// The folder that holds the run folders.
 const RUNS: &str = "hvrsim-run";
@@ -128,8 +129,8 @@ impl Job {
         };
         let mut watcher = Watcher::new(self, timeline, log);
         let (mut ending, mut measured) = (String::new(), String::new());
-        let (ended, folder) = self.drive(&mut watcher, &mut |look, losses| {
-            ending = at_the_end(look, losses);
+        let (ended, folder) = self.drive(&mut watcher, &mut |look, ended| {
+            ending = at_the_end(look, &names_of(&self.scenario), ended);
             if self.measure {
                 measured = measure(look);
             }
@@ -215,15 +216,7 @@ impl Job {
             Options { seed: self.seed, disks: self.disks.clone(), folder: input::folder(&self.file) };
         let (ended, sim) = hvrsim_scenario::run::run(&self.scenario, &options, store, observer)
             .map_err(|Stopped::Store(error, place)| self.store_failed(&error, place))?;
-        let losses: Vec<(String, String)> = sim
-            .vm_names()
-            .into_iter()
-            .flat_map(|vm| {
-                let losses = sim.vm(&vm).map(|id| sim.losses(id)).unwrap_or_default();
-                losses.into_iter().map(move |loss| (vm.clone(), loss.to_string()))
-            })
-            .collect();
-        end(&sim, &losses);
+        end(&sim, &ended);
         Ok((ended, sim))
     }
 
@@ -276,10 +269,12 @@ impl Job {
 }
 
 /// How everything stands, and what was lost.
-fn at_the_end(look: &dyn Look, losses: &[(String, String)]) -> String {
+fn at_the_end(look: &dyn Look, names: &Names, ended: &Ended) -> String {
     let mut text = format!("\nAt the end\n{}", standing(look));
-    for (vm, loss) in losses {
-        let _ = writeln!(text, "  lost of {vm}: {loss}");
+    for (vm, losses) in &ended.lost {
+        for loss in losses {
+            let _ = writeln!(text, "  lost of {}: {loss}", names.vm(*vm));
+        }
     }
     text.push('\n');
     text

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use hvrsim_report::events::{self, FORMAT, Failure, Footer, Header, Included, Placed};
+use hvrsim_report::names::Names;
 use hvrsim_scenario::Diagnostic;
 use hvrsim_scenario::run::Ended;
 
@@ -44,13 +45,14 @@ pub(crate) fn header(job: &Job) -> Result<Header, String> {
 }
 
 /// Everything that the log says after its records.
-pub(super) fn footer(ended: &Ended) -> Footer {
+pub(super) fn footer(names: &Names, ended: &Ended) -> Footer {
     let failure = |found: &Diagnostic| Failure { line: found.place.line, message: found.message.clone() };
     Footer {
         records: ended.records,
         end_ns: ended.at.0,
         digest: ended.digest.clone(),
         failures: ended.failures.iter().map(failure).collect(),
+        lost: ended.lost.iter().map(|(vm, lost)| (names.vm(*vm).to_owned(), lost.clone())).collect(),
     }
 }
 
@@ -86,8 +88,8 @@ impl EventLog {
         writeln!(self.out, "{line}").map_err(|error| format!("{}: error: {error}", self.path.display()))
     }
 
-    pub(super) fn finish(mut self, ended: &Ended) -> Result<(), String> {
-        let footer = events::footer(&footer(ended)).map_err(|e| e.to_string())?;
+    pub(super) fn finish(mut self, names: &Names, ended: &Ended) -> Result<(), String> {
+        let footer = events::footer(&footer(names, ended)).map_err(|e| e.to_string())?;
         self.line(&footer)?;
         let wrong = |error: std::io::Error| format!("{}: error: {error}", self.path.display());
         self.out.flush().map_err(wrong)?;

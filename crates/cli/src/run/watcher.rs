@@ -84,7 +84,7 @@ impl<'a> Watcher<'a> {
             return Err(environment(failed));
         }
         if let Some(log) = self.log.take() {
-            log.finish(ended).map_err(environment)?;
+            log.finish(&self.names, ended).map_err(environment)?;
         }
         let Some(records) = self.records.take() else { return Ok(()) };
         if let Some(path) = &self.job.trace {
@@ -95,7 +95,7 @@ impl<'a> Watcher<'a> {
         }
         if let Some(path) = &self.job.report {
             let header = header(self.job).map_err(environment)?;
-            let log = Log { header, records, footer: footer(ended) };
+            let log = Log { header, records, footer: footer(&self.names, ended) };
             let about = report::about(&self.job.scenario, self.job.command());
             report::write(path, &html::page(&log, &about)).map_err(environment)?;
         }

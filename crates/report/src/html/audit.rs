@@ -131,7 +131,7 @@ pub(super) fn losses(page: &Page<'_>) -> Markup {
     html! {
         section #loss .card aria-labelledby="loss-title" {
             h2 #loss-title { "Loss by tag, for each recovery point" }
-            @if all.is_empty() && page.story.losses.is_empty() {
+            @if all.is_empty() && page.story.losses.is_empty() && page.log.footer.lost.is_empty() {
                 p .none { "No replica kept a recovery point that could have been chosen, and nothing was lost." }
             }
             @for choices in all.iter().take(12) { (table(page, choices)) }
@@ -215,13 +215,28 @@ fn lost(page: &Page<'_>) -> Markup {
     page.thinned(losses.len().saturating_sub(ROWS), "losses");
     html! {
         @if !losses.is_empty() {
-            h3 { "What was lost" }
+            h3 { "Losses as they were told" }
             ul .lost {
                 @for (at, copy, lost) in losses.iter().take(ROWS) {
                     li {
                         time { (at) } " " (page.copy(*copy)) ": "
                         @for (n, loss) in lost.iter().enumerate() { @if n > 0 { "; " } (loss) }
                     }
+                }
+            }
+        }
+        (lost_at_the_end(page))
+    }
+}
+
+/// Each write once, whatever was told of it on the way.
+fn lost_at_the_end(page: &Page<'_>) -> Markup {
+    html! {
+        @if !page.log.footer.lost.is_empty() {
+            h3 { "Lost at the end" }
+            ul #lost-at-the-end .lost {
+                @for (vm, lost) in &page.log.footer.lost {
+                    li { (vm) ": " @for (n, loss) in lost.iter().enumerate() { @if n > 0 { "; " } (loss) } }
                 }
             }
         }
@@ -248,7 +263,7 @@ pub(super) fn sign_off(page: &Page<'_>) -> Markup {
                 @for (id, words) in [
                     ("plan-read", "The plan above is the one that is to be rehearsed"),
                     ("objectives-read", "RTO and RPO achieved have been looked at, and are accepted"),
-                    ("loss-read", "The losses told above are accepted"),
+                    ("loss-read", "The losses above are accepted"),
                 ] {
                     label .check { input type="checkbox" id=(id); " " (words) }
                 }

@@ -195,7 +195,8 @@ fn facts(page: &Page<'_>) -> Vec<(&'static str, String)> {
     let story = &page.story;
     let worst = story.ages.values().flatten().map(|age| age.rpo).max();
     let outage = story.outages.iter().filter_map(|o| Some(o.to? - o.from)).max();
-    let lost: u64 = story.losses.iter().flat_map(|(_, _, lost)| lost).map(|loss| loss.bytes).sum();
+    // Records tell of one loss again and again: at the failover, when the old primary gives up its role, at a failback.
+    let lost: u64 = page.log.footer.lost.values().flatten().map(|loss| loss.bytes).sum();
     let mut facts = vec![
         ("seed", page.log.header.seed.to_string()),
         ("virtual start", shown_at(page, Instant::START)),
@@ -205,7 +206,7 @@ fn facts(page: &Page<'_>) -> Vec<(&'static str, String)> {
         ("longest outage", outage.map_or("none".to_owned(), |span| charts::rounded(span).to_string())),
         ("worst RPO", worst.map_or("–".to_owned(), |span| charts::rounded(span).to_string())),
         (
-            "losses told",
+            "lost at the end",
             if lost == 0 { "nothing".to_owned() } else { hvrsim_types::size::Bytes(lost).to_string() },
         ),
     ];

@@ -164,7 +164,13 @@ impl Reader<'_> {
             found.push(NeverWhat::UnprotectedLongerThan(self.span(node)?.value));
         }
         if let Some(node) = fields.get("rpo") {
-            found.push(NeverWhat::Rpo(self.span_comparison(node, Relation::Above)?.value));
+            let forbidden = self.span_comparison(node, Relation::Above)?;
+            if !matches!(forbidden.value.relation, Relation::AtLeast | Relation::Above) {
+                let help = Some(format!("such as \"> {}\"", forbidden.value.value));
+                self.error(node.place, "`never` names the ages that are too great", help);
+                return None;
+            }
+            found.push(NeverWhat::Rpo(forbidden.value));
         }
         if found.len() != 1 {
             let message = format!("an entry of `never` has one of {}", listed([RUNNING, UNPROTECTED, "rpo"]));

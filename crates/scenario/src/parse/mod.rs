@@ -127,7 +127,7 @@ impl<'a> Reader<'a> {
         let never = self.optional(&fields, "never", Self::never);
         let steps = self.need(&fields, "steps").and_then(|node| self.steps(node, "`steps`"));
         let cleanup = self.optional(&fields, "cleanup", |r, node| r.steps(node, "`cleanup`"));
-        let golden = self.optional(&fields, "golden", Self::name);
+        let golden = self.optional(&fields, "golden", Self::golden);
         Some(Scenario {
             source: self.source.clone(),
             title: title?,
@@ -144,6 +144,21 @@ impl<'a> Reader<'a> {
             cell: Vec::new(),
             params: BTreeMap::new(),
         })
+    }
+
+    /// `--bless` writes it: nothing but a recorded timeline may bear such a name.
+    fn golden(&mut self, node: &Node) -> Option<At<String>> {
+        let name = self.name(node)?;
+        if name.value.ends_with(".golden") && !name.value.starts_with('/') {
+            return Some(name);
+        }
+        let help = Some("`--bless` writes it, so that it can be no other file".to_owned());
+        self.error(
+            node.place,
+            "a recorded timeline is a file beside this one whose name ends in `.golden`",
+            help,
+        );
+        None
     }
 
     /// A list of steps; those that are wrong are told and left out.

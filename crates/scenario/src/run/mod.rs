@@ -16,12 +16,13 @@ use std::path::PathBuf;
 
 use hvrsim_replica::exchange::Note;
 use hvrsim_sim::findings::{Findings, Found};
+use hvrsim_sim::ledger::Loss;
 use hvrsim_sim::store::{DiskStore, StoreError};
 use hvrsim_sim::trace::{Record, What};
 use hvrsim_sim::watch::Watch;
 use hvrsim_sim::windows_log::{Entry, WindowsLog};
 use hvrsim_sim::{Look, Sim};
-use hvrsim_types::id::{CopyId, HostId, JobId, PointId};
+use hvrsim_types::id::{CopyId, HostId, JobId, PointId, VmId};
 use hvrsim_types::state::Power;
 use hvrsim_types::time::{Instant, Span};
 
@@ -77,6 +78,8 @@ pub struct Ended {
     pub findings: Vec<Found>,
     /// The Windows event logs of all hosts.
     pub windows: Vec<Entry>,
+    /// What was ever written and is not on the copy that goes on, of each machine that lacks something.
+    pub lost: Vec<(VmId, Vec<Loss>)>,
 }
 
 /// Why a run could not be carried out.
@@ -127,6 +130,8 @@ pub(crate) struct Run<'a, D> {
     pub(crate) guarded: bool,
     /// Steps so far.
     pub(crate) number: u32,
+    /// The line of the last of them.
+    pub(crate) line: u32,
     /// Copies whose jobs somebody waits for, with the rules that they took since.
     pub(crate) rules: BTreeMap<CopyId, Vec<String>>,
     /// Events so far.
@@ -239,6 +244,7 @@ impl<'a, D: DiskStore> Run<'a, D> {
             windows: WindowsLog::default(),
             guarded: false,
             number: 0,
+            line: 0,
             rules: BTreeMap::new(),
             events: 0,
             limit: None,
@@ -254,7 +260,13 @@ impl<'a, D: DiskStore> Run<'a, D> {
             at: self.sim.world.now,
             findings: self.findings.now(&self.sim, &self.watch),
             windows: self.windows.entries().to_vec(),
+            lost: self.lost(),
         }
+    }
+
+    fn lost(&self) -> Vec<(VmId, Vec<Loss>)> {
+        let vms = self.sim.vm_names().into_iter().filter_map(|name| self.sim.vm(&name));
+        vms.map(|vm| (vm, self.sim.losses(vm))).filter(|(_, lost)| !lost.is_empty()).collect()
     }
 
     /// All that is done before the first step.

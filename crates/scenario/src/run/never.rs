@@ -23,7 +23,11 @@ impl<D: DiskStore> Run<'_, D> {
         for never in &scenario.never {
             if let Some(text) = self.broken(&never.value) {
                 self.record(What::Expected { line: never.place.line, met: false, text: text.clone() });
-                let help = Some(format!("this was so at {}", self.sim.world.now));
+                let help = match self.line {
+                    0 => format!("this was so at {}, before the first step", self.sim.world.now),
+                    line => format!("this was so at {}, in the step of line {line}", self.sim.world.now),
+                };
+                let help = Some(help);
                 wrong.push(Diagnostic::error(&scenario.source, never.place, text, help));
             }
         }

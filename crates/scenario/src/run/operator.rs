@@ -148,6 +148,7 @@ impl<D: DiskStore> Run<'_, D> {
 
     fn begin<'a>(&mut self, worker: &mut Worker<'a>, step: &'a Step) -> Done {
         self.number += 1;
+        self.line = step.place.line;
         let words = self.scenario.words(step);
         let text = worker.name.map_or(words.clone(), |name| format!("{name}: {words}"));
         self.record(What::Step { number: self.number, line: step.place.line, text });
