@@ -296,3 +296,31 @@ created 100 s after 2000-01-01, changed 103
     assert_eq!(code, Some(1));
     assert!(err.contains("closed cleanly"), "{err}");
 }
+
+/// What a command writes to a terminal.
+fn on_a_terminal(folder: &Folder, command: &str) -> String {
+    let call = format!("{} {command}", env!("CARGO_BIN_EXE_hvrsim"));
+    let mut script = Command::new("script");
+    let output = script.args(["-qec", &call, "/dev/null"]).current_dir(folder.0.path()).output();
+    let output = output.expect("`script` starts: it belongs to the package bsdutils");
+    assert!(output.status.success(), "{command}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn long_work_shows_on_a_terminal_how_far_it_is() {
+    const CLEARED: &str = "\r\u{1b}[2K";
+    let folder = Folder::new();
+    std::fs::write(folder.path("a.raw"), vec![7; 8 << 20]).unwrap();
+    for command in ["disk convert a.raw b.vhdx", "disk compare a.raw b.vhdx", "disk merge c.vhdx"] {
+        if command.contains("merge") {
+            folder.ok(&["snapshot", "b.vhdx", "c.vhdx"]);
+        }
+        let shown = on_a_terminal(&folder, command);
+        assert!(shown.contains("█") && shown.contains("/8.00 MiB"), "{command}: {shown}");
+        let last = shown.rsplit_once(CLEARED).expect("the bar is taken away").1;
+        assert!(!last.contains("MiB/"), "{command}: {last}");
+    }
+    let shown = on_a_terminal(&folder, "disk convert --json a.raw d.vhdx");
+    assert!(!shown.contains(CLEARED), "{shown}");
+}
