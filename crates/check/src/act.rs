@@ -21,7 +21,7 @@ use hvrsim_types::size::Bytes;
 use hvrsim_types::time::Span;
 use serde::Serialize;
 
-use crate::property::Violation;
+use crate::property::{Violation, state};
 
 /// What an operator's call takes, where there is a choice.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
@@ -279,14 +279,14 @@ pub fn happening(world: &World, event: &Event) -> Option<Happening> {
 /// The recovery point at this place, counted from the newest.
 #[must_use]
 pub fn point_at(world: &World, copy: CopyId, place: u8) -> Option<PointId> {
-    let points = &world.host(copy.host).service.copies.get(&copy.vm)?.points;
+    let points = &state(world, copy)?.points;
     points.iter().rev().nth(place.into()).map(|point| point.id)
 }
 
 /// Where a copy's data goes, or comes from, if nobody says otherwise: its peer, or the first other host.
 #[must_use]
 pub fn other_host(world: &World, copy: CopyId) -> HostId {
-    let peer = world.host(copy.host).service.copies.get(&copy.vm).and_then(|state| state.peer);
+    let peer = state(world, copy).and_then(|state| state.peer);
     peer.unwrap_or(if copy.host == HostId(0) { HostId(1) } else { HostId(0) })
 }
 
@@ -346,7 +346,7 @@ pub fn operation(world: &World, copy: CopyId, call: Call, with: With) -> Option<
         Call::RemoveCheckpoints => Operation::RemoveCheckpoints,
         Call::DestroyVm => Operation::DestroyVm,
         Call::CancelJob => {
-            let state = world.host(copy.host).service.copies.get(&copy.vm)?;
+            let state = state(world, copy)?;
             Operation::CancelJob(state.job.or(state.scheduled.map(|s| s.job))?)
         }
     })

@@ -9,8 +9,7 @@ use std::num::NonZeroUsize;
 use hvrsim_replica::exchange::Note;
 use hvrsim_replica::operation::Frequency;
 use hvrsim_replica::rule::Call::{
-    self, AsReplica, CancelJob, CommitFailover, Failover, InitiateFailback, Prepare, Resume, Resynchronize,
-    Reverse, RevertFailover, StartInitialReplication, StartVm, StopResynchronize, Suspend, TurnOffVm,
+    self, Enable, Failover, InitiateFailback, Resynchronize, StartInitialReplication,
 };
 use hvrsim_replica::service::Trust;
 use hvrsim_sim::Sim;
@@ -23,149 +22,10 @@ use hvrsim_types::state::{Mode, Power, ReplicationState};
 use crate::act::{Act, Done, Happening, Turn, With, attempt, happening};
 use crate::property::{self, Held, Violation};
 use crate::situation::{Key, describe, key};
+use crate::space::Bounds;
 
 /// A world whose disks are numbers of writes.
 pub type World0 = Sim<Stamps>;
-
-/// What is tried.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Bounds {
-    /// Operators' calls.
-    pub calls: Vec<Call>,
-    /// Links are cut.
-    pub cuts: bool,
-    /// Hosts lose power.
-    pub crashes: bool,
-    /// Hosts shut down in order.
-    pub shutdowns: bool,
-    /// Hosts are not trusted for a while.
-    pub distrust: bool,
-    /// Worker processes crash.
-    pub workers: bool,
-    /// At most so many things are broken at once.
-    pub broken_at_once: usize,
-    /// Calls that can be scheduled are, too.
-    pub later: bool,
-    /// Guests write.
-    pub writes: bool,
-    /// Guests write more than half of the disk.
-    pub floods: bool,
-    /// Hours pass.
-    pub hours: bool,
-    /// Operators call, timers fire and things break only while at most so many messages, logs and disk operations are
-    /// under way: otherwise they could pile up without end.
-    pub under_way: usize,
-    /// At most so many situations; 0: all.
-    pub situations: usize,
-    /// The first protected situation ends it.
-    pub until_protected: bool,
-}
-
-/// Planned and unplanned failover, the way back by reversing, and what mends a relationship.
-const RUNBOOKS: &[Call] = &[
-    Prepare,
-    Failover,
-    RevertFailover,
-    CommitFailover,
-    Reverse,
-    StartVm,
-    TurnOffVm,
-    AsReplica,
-    StartInitialReplication,
-    Resume,
-    Resynchronize,
-];
-/// Pauses and resynchronizations, with a failover in their middle.
-const RESYNC: &[Call] =
-    &[Suspend, Resume, Resynchronize, StopResynchronize, Failover, RevertFailover, CancelJob];
-/// Failover, the way back, and what mends a relationship: short enough to be tried with everything that breaks.
-const FAULTS: &[Call] = &[
-    Failover,
-    CommitFailover,
-    AsReplica,
-    Reverse,
-    Resume,
-    TurnOffVm,
-    Resynchronize,
-    StartInitialReplication,
-];
-/// An unplanned failover and the failback of the recovery point to the former primary.
-const FAILBACK: &[Call] = &[
-    Failover,
-    CommitFailover,
-    AsReplica,
-    InitiateFailback,
-    Reverse,
-    Resume,
-    TurnOffVm,
-    StartVm,
-    Resynchronize,
-    StartInitialReplication,
-    CancelJob,
-];
-
-impl Bounds {
-    fn of(calls: &[Call]) -> Self {
-        Self {
-            calls: calls.to_vec(),
-            cuts: false,
-            crashes: false,
-            shutdowns: false,
-            distrust: false,
-            workers: false,
-            broken_at_once: 0,
-            later: false,
-            writes: false,
-            floods: false,
-            hours: false,
-            under_way: 0,
-            situations: 0,
-            until_protected: false,
-        }
-    }
-
-    /// Planned and unplanned failover and the way back; nothing breaks.
-    #[must_use]
-    pub fn runbooks() -> Self {
-        Self::of(RUNBOOKS)
-    }
-
-    /// Pauses and resynchronizations.
-    #[must_use]
-    pub fn resync() -> Self {
-        Self::of(RESYNC)
-    }
-
-    /// An unplanned failover and the failback.
-    #[must_use]
-    pub fn failback() -> Self {
-        Self::of(FAILBACK)
-    }
-
-    /// Failover and the way back while links are cut and hosts lose power, one thing at a time.
-    #[must_use]
-    pub fn faults() -> Self {
-        Self { cuts: true, crashes: true, broken_at_once: 1, ..Self::of(FAULTS) }
-    }
-
-    /// Every call and every fault, while something is under way, too: more than can be visited.
-    #[must_use]
-    pub fn all() -> Self {
-        Self {
-            calls: Call::ALL.iter().copied().filter(|call| *call != Call::DestroyVm).collect(),
-            shutdowns: true,
-            distrust: true,
-            workers: true,
-            broken_at_once: 2,
-            later: true,
-            writes: true,
-            floods: true,
-            hours: true,
-            under_way: 1,
-            ..Self::faults()
-        }
-    }
-}
 
 /// One situation.
 #[derive(Clone, Debug)]
@@ -426,7 +286,7 @@ pub fn acts(world: &World, bounds: &Bounds) -> Vec<Act> {
     }
     let test = world.copies().filter(|copy| copy.vm.is_test() && world.host(copy.host).up);
     for copy in test.filter(|_| bounds.calls.contains(&Call::TestFailover)) {
-        all.insert(Act::Ask(copy, StartVm, With::Defaults));
+        all.extend([Call::StartVm, Call::TurnOffVm].map(|call| Act::Ask(copy, call, With::Defaults)));
     }
     if bounds.hours && hour_tells(world) {
         all.insert(Act::Hour);
@@ -441,6 +301,9 @@ fn acts_on(world: &World, bounds: &Bounds, copy: CopyId, all: &mut BTreeSet<Act>
         let choices =
             choices(*call, world, copy).into_iter().filter(|with| bounds.later || *with != With::Later);
         all.extend(choices.map(|with| Act::Ask(copy, *call, with)));
+        if state.is_some_and(|c| c.extended.is_some()) {
+            all.insert(Act::Ask(copy.extended(), *call, With::Defaults));
+        }
     }
     if machine.power != Power::Running {
         return;
@@ -480,6 +343,13 @@ fn choices(call: Call, world: &World, copy: CopyId) -> Vec<With> {
     match call {
         Failover | Call::TestFailover => points(copy),
         InitiateFailback => points(CopyId { host: crate::act::other_host(world, copy), vm: copy.vm }),
+        // Where data goes without a word, and the last host of a chain.
+        Enable => {
+            let last = u16::try_from(world.hosts.len() - 1).unwrap_or(0);
+            let away = (copy.host.0 != last && last > 1).then_some(With::Host(HostId(last)));
+            [With::Defaults].into_iter().chain(away).collect()
+        }
+        Call::Reverse if world.hosts.len() > 2 => vec![With::Defaults, With::Host(HostId(2))],
         StartInitialReplication => vec![With::Defaults, With::Seeded, With::Later],
         Resynchronize => vec![With::Defaults, With::Later],
         Call::Modify => {

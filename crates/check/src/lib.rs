@@ -2,7 +2,7 @@
 //! checked by something that does not share the code, every failure handed over as a short scenario.
 //!
 //! * [`act`]: one thing that an operator does or that happens, in words that mean the same in every world
-//! * [`small`]: small worlds to begin from
+//! * [`small`]: small worlds to begin from; [`space`]: what is tried in them
 //! * [`situation`]: what is the same about two worlds that differ in clock, counters and ids
 //! * [`property`]: what must hold at every moment
 //! * [`oracle`]: what every disk must hold; [`watch`]: an onlooker who asks it
@@ -20,5 +20,6 @@ pub mod recover;
 pub mod shrink;
 pub mod situation;
 pub mod small;
+pub mod space;
 pub mod walk;
 pub mod watch;

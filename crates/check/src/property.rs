@@ -58,10 +58,10 @@ fn legal_pairs() -> &'static BTreeMap<(Side, Side), bool> {
     })
 }
 
-/// A copy's state in its service.
+/// A copy's state in its service, or that of its extended relationship.
 #[must_use]
 pub fn state(world: &World, copy: CopyId) -> Option<&Copy> {
-    world.host(copy.host).service.copies.get(&copy.vm)
+    world.host(copy.host).service.relationship(copy.vm)
 }
 
 /// Mode and state of a copy; not replicating where there is none.
@@ -113,6 +113,7 @@ pub fn now(world: &World) -> Held {
         let copies = copies_of(world, vm);
         legal(world, &copies)?;
         for copy in &copies {
+            marked_stay_closed(world, *copy)?;
             runs_where_it_may(world, *copy)?;
             jobs_are_kept(world, *copy)?;
         }
@@ -164,6 +165,22 @@ fn under_way(world: &World, copies: &[CopyId]) -> bool {
     };
     let messages = !world.flows().is_empty() || world.sessions().values().any(|s| s.running);
     faulty || messages || copies.iter().any(|copy| state(world, *copy).is_some_and(busy))
+}
+
+/// From disks that a broken failback left between two contents nothing is failed over (rule G-4).
+fn marked_stay_closed(world: &World, copy: CopyId) -> Held {
+    let marked = state(world, copy).is_some_and(|c| {
+        let over =
+            matches!(c.phase, Phase::Recovering { .. } | Phase::Recovered { .. } | Phase::Committed { .. });
+        c.inconsistent && over
+    });
+    if marked {
+        return broken(
+            "inconsistent",
+            format!("{} is failed over from marked disks", world.host(copy.host).name),
+        );
+    }
+    Ok(())
 }
 
 /// A replica runs only failed over or failed back; what is prepared for failover does not run.

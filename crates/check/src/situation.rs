@@ -57,8 +57,8 @@ struct MachineView {
     unsent: Option<bool>,
     failover: bool,
     test: bool,
-    tracks: bool,
-    over_limit: bool,
+    tracks: [bool; 2],
+    over_limit: [bool; 2],
     hour_due: bool,
 }
 
@@ -130,7 +130,8 @@ impl Names {
         let mut epochs = BTreeSet::new();
         let mut seqs = Vec::new();
         let mut swaps = BTreeSet::new();
-        for (_, copy) in world.hosts.iter().flat_map(|host| &host.service.copies) {
+        let copies = world.hosts.iter().flat_map(|host| host.service.copies.values());
+        for copy in copies.flat_map(|copy| [Some(copy), copy.extended.as_deref()]).flatten() {
             epochs.insert(copy.epoch);
             seqs.push(copy.seq.0);
             swaps.extend(copy.asked_swap.into_iter().chain(copy.sending.and_then(|s| s.swap)));
@@ -303,6 +304,9 @@ impl Names {
                 ..s
             }),
             settings: copy.settings.clone(),
+            // Only a promotion of the third host asks.
+            failed_over_newest: copy.failed_over_newest && copy.extended.is_some(),
+            extended: copy.extended.as_ref().map(|extended| Box::new(self.copy(host, extended))),
             ..copy.clone()
         }
     }
@@ -429,8 +433,8 @@ fn machine<D: DiskStore>(sim: &Sim<D>, copy: CopyId, machine: &Machine) -> Machi
         unsent: machine.unsent.as_ref().map(BTreeSet::is_empty),
         failover: sim.store.has_failover(copy),
         test: !copy.vm.is_test() && sim.store.has_test(copy),
-        tracks: sim.store.log_is_on(copy),
-        over_limit: sim.store.log_pending(copy) > size / 2,
+        tracks: [copy, copy.extended()].map(|copy| sim.store.log_is_on(copy)),
+        over_limit: [copy, copy.extended()].map(|copy| sim.store.log_pending(copy) > size / 2),
         hour_due: points && state.is_some_and(|c| sim.world.now - c.last_point >= Span::HOUR),
     }
 }
@@ -523,7 +527,8 @@ pub fn describe<D: DiskStore>(sim: &Sim<D>) -> String {
         let vm = if world.vms.len() > 1 { format!("/{}", world.vm(copy.vm).name) } else { String::new() };
         let job = if state.is_some_and(|c| c.job.is_some()) { ", a job" } else { "" };
         let marked = if state.is_some_and(|c| c.inconsistent) { ", marked inconsistent" } else { "" };
-        parts.push(format!("{}{vm} {mode} {shown}, {power}{job}{marked}", host.name));
+        let before = state.map_or_else(String::new, before);
+        parts.push(format!("{}{vm} {mode} {shown}{before}, {power}{job}{marked}", host.name));
     }
     for host in &world.hosts {
         if !host.up {
@@ -537,4 +542,15 @@ pub fn describe<D: DiskStore>(sim: &Sim<D>) -> String {
         parts.push("a link is cut".to_owned());
     }
     parts.join("; ")
+}
+
+/// Where a failback under way goes back to when it is cancelled.
+fn before(copy: &Copy) -> String {
+    match &copy.phase {
+        Phase::Failback(run) => {
+            let before = Copy { phase: (*run.before).clone(), ..copy.clone() };
+            format!(" (before: {})", before.state().powershell(before.mode))
+        }
+        _ => String::new(),
+    }
 }

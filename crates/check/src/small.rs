@@ -100,4 +100,22 @@ impl Shape {
         }
         Ok(sim)
     }
+
+    /// The world with its first machine protected on the second host, and from there on the third.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn chain<D: DiskStore>(&self, seed: u64, store: D) -> StoreResult<Sim<D>> {
+        let mut sim = self.protected(seed, store)?;
+        let on = copy(1).extended();
+        for (call, with) in
+            [(Call::Enable, With::Host(HostId(2))), (Call::StartInitialReplication, With::Defaults)]
+        {
+            let done = Act::Ask(on, call, with).perform(&mut sim)?;
+            debug_assert!(matches!(&done, Done::Answered(outcome) if outcome.code.accepted()), "{done:?}");
+            sim.advance(Span::minutes(6))?;
+        }
+        sim.advance(Span::minutes(20))?;
+        Ok(sim)
+    }
 }

@@ -1,16 +1,19 @@
 //! `hvrsim explore`: every situation of a small world, and the way out of one.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 
 use clap::ValueEnum;
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use hvrsim_check::act::Told;
-use hvrsim_check::explore::{Bounds, Explored, Shown, World0, explore as visit, replay, way_out};
+use hvrsim_check::explore::{Explored, Shown, World0, explore as visit, replay, way_out};
 use hvrsim_check::situation::describe;
-use hvrsim_check::small::Shape;
+use hvrsim_check::space::{Bounds, SPACES, Space, space};
 use hvrsim_check::{act, known};
+use hvrsim_replica::table::rules;
 use hvrsim_scenario::batch;
 use hvrsim_sim::Look;
-use hvrsim_sim::store::{Stamps, StoreError};
+use hvrsim_sim::store::StoreError;
 use hvrsim_types::state::{Mode, NamedState, Power};
 
 use crate::Exit;
@@ -19,10 +22,13 @@ use crate::out::out;
 /// Arguments of `explore`.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// What is tried
-    #[arg(long, value_enum, default_value = "runbooks")]
-    space: Space,
-    /// Visit no more situations than this
+    /// What is tried; several, with commas between them, are visited one after the other
+    #[arg(long, value_parser = spaces(), value_delimiter = ',', default_value = "runbooks")]
+    space: Vec<String>,
+    /// All rules must be taken or refuse something in these spaces, but for those with a reason
+    #[arg(long, conflicts_with = "from")]
+    sometimes: bool,
+    /// Visit no more situations of each space than this; 0: all
     #[arg(long, value_name = "N")]
     situations: Option<usize>,
     /// How many threads; as many as there are cores if not given
@@ -37,20 +43,6 @@ pub(crate) struct Arguments {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Space {
-    /// Planned and unplanned failover, and the way back by reversing
-    Runbooks,
-    /// Pauses and resynchronizations
-    Resync,
-    /// Unplanned failover, and the failback of a recovery point
-    Failback,
-    /// Failover and the way back while the link is cut and hosts lose power
-    Faults,
-    /// Every call and every fault: more than can be visited, use it with --situations
-    All,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Goal {
     Protected,
 }
@@ -58,74 +50,103 @@ enum Goal {
 /// A way out is looked for among so many situations.
 const WAY_OUT: usize = 50_000;
 
+fn spaces() -> PossibleValuesParser {
+    SPACES.iter().map(|space| PossibleValue::new(space.name).help(space.what)).into()
+}
+
 pub(crate) fn explore(arguments: &Arguments) -> Exit {
-    let told = started(arguments).map_err(|error| format!("error: {error}\n"));
-    match told.and_then(|start| {
-        let wanted = arguments.from.as_deref().map(|text| wanted(text, &start)).transpose()?;
-        Ok((start, wanted))
-    }) {
-        Ok((start, wanted)) => {
-            // What panics is a finding here; it is told as one.
-            std::panic::set_hook(Box::new(|_| {}));
-            let done = match wanted {
-                Some(wanted) => lead_out(arguments, &start, &wanted),
-                None => visit_all(arguments, &start),
-            };
-            done.unwrap_or_else(|error| {
-                eprintln!("error: {error}");
-                Exit::Environment
-            })
-        }
-        Err(message) => {
-            eprint!("{message}");
-            Exit::Input
-        }
-    }
-}
-
-fn started(_: &Arguments) -> Result<World0, StoreError> {
-    Shape::default().protected(0, Stamps::default())
-}
-
-fn bounds(arguments: &Arguments) -> Bounds {
-    let bounds = match arguments.space {
-        Space::Runbooks => Bounds::runbooks(),
-        Space::Resync => Bounds::resync(),
-        Space::Failback => Bounds::failback(),
-        Space::Faults => Bounds::faults(),
-        Space::All => Bounds::all(),
+    let chosen: Vec<&Space> = arguments.space.iter().filter_map(|name| space(name)).collect();
+    // What panics is a finding here; it is told as one.
+    std::panic::set_hook(Box::new(|_| {}));
+    let done = match &arguments.from {
+        Some(text) => lead_out(arguments, &chosen, text),
+        None => visit_all(arguments, &chosen),
     };
-    Bounds { situations: arguments.situations.unwrap_or(0), ..bounds }
+    done.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        Exit::Environment
+    })
+}
+
+fn bounds(arguments: &Arguments, space: &Space) -> Bounds {
+    let bounds = (space.bounds)();
+    Bounds { situations: arguments.situations.unwrap_or(bounds.situations), ..bounds }
 }
 
 fn threads(arguments: &Arguments) -> NonZeroUsize {
     arguments.threads.unwrap_or_else(batch::cores)
 }
 
-fn visit_all(arguments: &Arguments, start: &World0) -> Result<Exit, StoreError> {
-    let found = visit(start.clone(), &bounds(arguments), threads(arguments))?;
+fn visit_all(arguments: &Arguments, chosen: &[&Space]) -> Result<Exit, StoreError> {
+    let mut exit = Exit::Green;
+    let mut taken = BTreeSet::new();
+    for space in chosen {
+        let start = (space.start)()?;
+        let found = visit(start.clone(), &bounds(arguments, space), threads(arguments))?;
+        exit = exit.max(tell(space, &start, &found)?);
+        taken.extend(found.rules);
+    }
+    if arguments.sometimes {
+        exit = exit.max(tell_rules(&taken));
+    }
+    Ok(exit)
+}
+
+fn tell(space: &Space, start: &World0, found: &Explored) -> Result<Exit, StoreError> {
     let more = if found.cut_short { ", and there are more" } else { "" };
-    out(format!("{} situations, {} steps between them{more}\n", found.situations(), found.steps()));
-    out(format!("{} rules took part\n", found.rules.len()));
-    let mut exit = tell_violations(&found, start)?;
+    out(format!(
+        "{}: {} situations, {} steps between them{more}; {} rules took part\n",
+        space.name,
+        found.situations(),
+        found.steps(),
+        found.rules.len()
+    ));
+    let mut exit = tell_violations(found, start)?;
     if found.cut_short {
         out("what leads back to protection can be told only when all are visited\n");
         return Ok(exit);
     }
     let dead = found.dead_ends(start, &[])?;
+    let mut known_ends: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
     for end in &dead {
-        let reason = known::dead_end(&end.situation);
-        let text = reason.unwrap_or("no way back to protection");
-        out(format!("{}: {} ({} situations)\n", end.situation, text, end.count));
-        if reason.is_none() {
-            exit = exit.max(Exit::Red);
-            out(ways(start, &end.acts)?);
+        if let Some(reason) = known::dead_end(&end.situation) {
+            let known = known_ends.entry(reason).or_default();
+            *known = (known.0 + end.count, known.1 + 1);
+            continue;
         }
+        exit = exit.max(Exit::Red);
+        out(format!("RED  {}: no way back to protection ({} situations)\n", end.situation, end.count));
+        out(ways(start, &end.acts)?);
+    }
+    for (reason, (situations, kinds)) in known_ends {
+        out(format!("dead end, {situations} situations of {kinds} kinds: {reason}\n"));
     }
     if dead.is_empty() {
         out("from every situation operators lead back to protection\n");
     }
     Ok(exit)
+}
+
+/// Which rules were never taken, and why not.
+fn tell_rules(taken: &BTreeSet<String>) -> Exit {
+    let mut exit = Exit::Green;
+    let never = rules().filter(|rule| !taken.contains(rule.id)).map(|rule| rule.id);
+    let never: BTreeSet<&str> = never.collect();
+    out(format!("{} rules of {} are taken\n", rules().count() - never.len(), rules().count()));
+    for rule in never {
+        match known::not_taken(rule) {
+            Some(reason) => out(format!("{rule} is not: {reason}\n")),
+            None => {
+                exit = Exit::Red;
+                out(format!("RED  {rule} is never taken\n"));
+            }
+        }
+    }
+    for (rule, _) in known::NOT_TAKEN.iter().filter(|(rule, _)| taken.contains(*rule)) {
+        exit = Exit::Red;
+        out(format!("RED  {rule} is taken, and on the list of rules that are not\n"));
+    }
+    exit
 }
 
 fn tell_violations(found: &Explored, start: &World0) -> Result<Exit, StoreError> {
@@ -190,24 +211,39 @@ fn shows(wanted: &Wanted, shown: &[Shown]) -> bool {
     })
 }
 
-fn lead_out(arguments: &Arguments, start: &World0, wanted: &Wanted) -> Result<Exit, StoreError> {
-    let found = visit(start.clone(), &bounds(arguments), threads(arguments))?;
-    let all: Vec<u32> = found.showing(|shown| shows(wanted, shown)).collect();
-    let Some(first) = all.first() else {
-        eprintln!(
-            "error: none of {} situations shows that; `--space all` visits more, `hvrsim explain STATE` tells what leads there",
-            found.situations()
-        );
-        return Ok(Exit::Input);
-    };
-    let acts = found.way_to(*first);
-    let world = replay(start, &acts)?;
-    out(format!(
-        "{} of {} situations show that; the nearest to a protected machine is reached like this:\n",
-        all.len(),
-        found.situations()
-    ));
-    out(ways(start, &acts)?);
+fn lead_out(arguments: &Arguments, chosen: &[&Space], text: &str) -> Result<Exit, StoreError> {
+    let mut visited = 0;
+    for space in chosen {
+        let start = (space.start)()?;
+        let wanted = match wanted(text, &start) {
+            Ok(wanted) => wanted,
+            Err(message) => {
+                eprint!("{message}");
+                return Ok(Exit::Input);
+            }
+        };
+        let found = visit(start.clone(), &bounds(arguments, space), threads(arguments))?;
+        let all: Vec<u32> = found.showing(|shown| shows(&wanted, shown)).collect();
+        if let Some(first) = all.first() {
+            let acts = found.way_to(*first);
+            out(format!(
+                "{} of {} situations show that; the nearest to the beginning is reached like this:\n",
+                all.len(),
+                found.situations()
+            ));
+            return tell_way_out(arguments, &start, &acts);
+        }
+        visited += found.situations();
+    }
+    eprintln!(
+        "error: none of {visited} situations shows that; `--space all` visits more, `hvrsim explain STATE` tells what leads there"
+    );
+    Ok(Exit::Input)
+}
+
+fn tell_way_out(arguments: &Arguments, start: &World0, acts: &[act::Act]) -> Result<Exit, StoreError> {
+    out(ways(start, acts)?);
+    let world = replay(start, acts)?;
     out(format!("There: {}\n", describe(&world)));
     match way_out(&world, WAY_OUT, threads(arguments))? {
         Some(way) if way.is_empty() => out("The machine is protected there.\n"),

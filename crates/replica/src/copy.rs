@@ -342,7 +342,10 @@ pub enum Asking {
     /// Give a completed failback up.
     GiveUp,
     /// Does the failback that holds this copy, or the session that it receives, still run?
-    StillWanted,
+    StillWanted {
+        /// An operator's call waits for the answer: its job ends with it.
+        by_call: bool,
+    },
 }
 
 /// Statistics of the monitoring interval.

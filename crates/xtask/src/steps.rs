@@ -1,5 +1,6 @@
 //! `cargo xtask ci`: the table of steps, and the loop that runs them and stops at the first failure.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -40,6 +41,11 @@ const STEPS: &[Step] = &[
         name: "scenarios",
         heading: "shipped scenarios on both stores",
         run: |site| scenarios::run_all(&site.metadata),
+    },
+    Step {
+        name: "explore",
+        heading: "every situation of small worlds, every rule at some time",
+        run: explored,
     },
     Step { name: "benches", heading: "one round of every benchmark", run: benches },
 ];
@@ -170,6 +176,24 @@ fn doc_tests(site: &Site) -> Result<String> {
         "mend the examples that failed above",
     )?;
     Ok("examples hold".to_owned())
+}
+
+/// Spaces that are visited to their end, and those that are begun for rules that only they take.
+const SPACES: &str = "runbooks,resync,faults,begin,days,test,failed-back,r2012,third,all,chain-all";
+
+fn explored(site: &Site) -> Result<String> {
+    cargo(
+        site,
+        &["build", "--release", "--locked", "--package", "hvrsim-cli"],
+        "see the compiler's output above",
+    )?;
+    let program = site.metadata.target_directory.join("release").join("hvrsim");
+    let mut command = Command::new(program);
+    command.args(["explore", "--sometimes", "--space", SPACES]);
+    let summary = |line: &str| line.contains(" situations, ");
+    let kept = command::run_keeping(&mut command, Output::Stdout, summary, "see the traces above")?;
+    let count = |line: &String| line.split(' ').nth(1)?.parse::<u64>().ok();
+    Ok(format!("{} situations", kept.iter().filter_map(count).sum::<u64>()))
 }
 
 fn benches(site: &Site) -> Result<String> {

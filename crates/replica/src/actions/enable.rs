@@ -249,9 +249,10 @@ impl Work<'_> {
         let job = self.start_job(JobType::StateChange, Stage::Asking);
         match self.copy.served {
             Some(served) => {
-                self.ask(served.to, Asking::StillWanted, Request::StillWanted { session: served.session });
+                let asking = Asking::StillWanted { by_call: true };
+                self.ask(served.to, asking, Request::StillWanted { session: served.session });
             }
-            None => self.hold_cleared(self.copy.epoch),
+            None => self.hold_cleared(self.copy.epoch, true),
         }
         self.started(rule, job)
     }

@@ -418,8 +418,10 @@ impl Work<'_> {
     }
 
     /// The failback that held this copy has ended, or nobody answers for it.
-    pub(crate) fn hold_cleared(&mut self, epoch: Epoch) {
-        self.complete_job();
+    pub(crate) fn hold_cleared(&mut self, epoch: Epoch, by_call: bool) {
+        if by_call {
+            self.complete_job();
+        }
         self.copy.epoch = self.copy.epoch.max(epoch);
         self.release();
     }

@@ -267,7 +267,7 @@ impl Work<'_> {
             Asking::FailbackOpen => self.failback_answered(envelope),
             Asking::FailbackFinish => self.failback_finish_answered(envelope),
             Asking::GiveUp => self.give_up_answered(envelope),
-            Asking::StillWanted => self.still_wanted_answered(envelope),
+            Asking::StillWanted { by_call } => self.still_wanted_answered(envelope, by_call),
         }
     }
 
@@ -287,7 +287,7 @@ impl Work<'_> {
             Asking::GiveUp => {
                 self.fail_job(ReturnCode::NOT_AVAILABLE, "the new primary's side did not answer");
             }
-            Asking::StillWanted => self.still_wanted_broken(),
+            Asking::StillWanted { by_call } => self.still_wanted_broken(by_call),
         }
     }
 

@@ -644,7 +644,7 @@ impl Work<'_> {
         };
         self.arm_watch();
         if let (Some((to, session)), None) = (of, self.copy.asked) {
-            self.ask(to, Asking::StillWanted, Request::StillWanted { session });
+            self.ask(to, Asking::StillWanted { by_call: false }, Request::StillWanted { session });
         }
     }
 
@@ -666,7 +666,7 @@ impl Work<'_> {
         self.answer(envelope, if wanted { Reply::Busy } else { Reply::Done });
     }
 
-    pub(crate) fn still_wanted_answered(&mut self, envelope: &Envelope<Reply>) {
+    pub(crate) fn still_wanted_answered(&mut self, envelope: &Envelope<Reply>, by_call: bool) {
         let wanted = envelope.body == Reply::Busy;
         match (&self.copy.phase, &mut self.copy.served) {
             (Phase::ResyncReceiving { stage, before, paused: false, .. }, _) => {
@@ -677,20 +677,22 @@ impl Work<'_> {
             }
             (_, Some(served)) if wanted => {
                 served.silent = false;
-                self.fail_job(ReturnCode::IN_USE, "a failback still reads from this copy");
+                if by_call {
+                    self.fail_job(ReturnCode::IN_USE, "a failback still reads from this copy");
+                }
             }
-            (_, Some(_)) => self.hold_cleared(envelope.epoch),
+            (_, Some(_)) => self.hold_cleared(envelope.epoch, by_call),
             _ => {}
         }
     }
 
     /// A job that asked goes on without the answer; otherwise the question is put again.
-    pub(crate) fn still_wanted_broken(&mut self) {
+    pub(crate) fn still_wanted_broken(&mut self, by_call: bool) {
         if let Some(served) = &mut self.copy.served {
             served.silent = true;
         }
-        if self.copy.job.is_some() {
-            self.hold_cleared(self.copy.epoch);
+        if by_call {
+            self.hold_cleared(self.copy.epoch, true);
         }
     }
 

@@ -239,7 +239,7 @@ pub(super) const RULES: &[Rule] = &[
         modes: REPLICA,
         from: &[RESYNC],
         triggers: &[call(Call::Failover), call(Call::ManagerFailover)],
-        guards: &[Guard::VmOff, Guard::InitialComplete, Guard::NotMerging, Guard::NoJob],
+        guards: &[Guard::VmOff, Guard::InitialComplete, Guard::NotMerging, Guard::Consistent, Guard::NoJob],
         to: To::Via(RECOVERING, RECOVERED),
         what: "The resynchronization is cancelled; failed over to the last good point.",
         evidence: Inferred,

@@ -1,14 +1,18 @@
 //! What holds the simulator to its word, held to its own.
 
+mod stateright;
+
 use std::num::NonZeroUsize;
 
-use hvrsim_check::act::{Act, Happening, With, attempt};
-use hvrsim_check::explore::{Bounds, Explored, World0, explore, replay, way_out};
+use hvrsim_check::act::{Act, Done, Happening, With, attempt};
+use hvrsim_check::explore::{Explored, World0, explore, replay, way_out};
 use hvrsim_check::known;
 use hvrsim_check::property;
 use hvrsim_check::shrink::{Failing, shrink};
 use hvrsim_check::small::{Shape, copy};
+use hvrsim_check::space::Bounds;
 use hvrsim_check::walk::{again, walk};
+use hvrsim_replica::exchange::TimerKind;
 use hvrsim_replica::rule::Call;
 use hvrsim_sim::store::{Images, Stamps};
 use hvrsim_types::id::{HostId, VmId};
@@ -216,4 +220,52 @@ fn a_point_that_is_being_failed_over_to_is_not_dropped_for_a_newer_one() {
         disks_done(1),
         Act::Wait(Span::HOUR),
     ]);
+}
+
+/// While a former failback's hold is asked about, initial replication runs: its job is not ended by the answer.
+#[test]
+fn the_question_whether_a_failback_goes_on_ends_no_job_but_its_own() {
+    const TIMER: Act = Act::Happens(Happening::Timer(copy(1), TimerKind::Watch));
+    let mut acts = vec![
+        ask(0, Call::TurnOffVm),
+        ask(0, Call::AsReplica),
+        ask(1, Call::Failover),
+        disks_done(1),
+        ask(1, Call::CommitFailover),
+        disks_done(1),
+        Act::Happens(Happening::Timer(copy(1), TimerKind::Point)),
+        ask(1, Call::Reverse),
+        DELIVERED,
+        DELIVERED,
+        Act::Ask(copy(0), Call::InitiateFailback, With::Point(0)),
+    ];
+    let read = Act::Happens(Happening::Read(copy(0)));
+    acts.extend([DELIVERED, DELIVERED, read, DELIVERED, read, DELIVERED, DELIVERED, DELIVERED]);
+    acts.extend([ask(0, Call::AsReplica), ask(1, Call::StartInitialReplication)]);
+    acts.extend([DELIVERED, DELIVERED, TIMER, DELIVERED, DELIVERED, Act::Wait(Span::HOUR)]);
+    holds(&acts);
+}
+
+/// A failback was cancelled half-way, and the resynchronization that is to mend its disks is crossed by a failover:
+/// refused, as long as the disks are marked (rule G-4).
+#[test]
+fn marked_disks_are_not_failed_over_in_the_middle_of_the_resynchronization_that_mends_them() {
+    let read = |host| Act::Happens(Happening::Read(copy(host)));
+    let point = Act::Happens(Happening::Timer(copy(1), TimerKind::Point));
+    let mut acts = vec![ask(0, Call::TurnOffVm), ask(0, Call::AsReplica), ask(1, Call::Failover)];
+    acts.extend([disks_done(1), ask(1, Call::CommitFailover), disks_done(1), point]);
+    acts.push(Act::Ask(copy(0), Call::InitiateFailback, With::Point(0)));
+    acts.extend([DELIVERED, DELIVERED, read(0), DELIVERED, DELIVERED, DELIVERED, ask(0, Call::Reverse)]);
+    acts.extend([DELIVERED, DELIVERED, DELIVERED, DELIVERED, disks_done(1), ask(1, Call::InitiateFailback)]);
+    acts.extend([DELIVERED, DELIVERED, read(1), DELIVERED, DELIVERED, DELIVERED, ask(1, Call::CancelJob)]);
+    let cycle = Act::Happens(Happening::Timer(copy(0), TimerKind::Cycle));
+    acts.extend([DELIVERED, DELIVERED, cycle, DELIVERED, DELIVERED, ask(0, Call::Resynchronize)]);
+    acts.extend([DELIVERED, DELIVERED]);
+    holds(&acts);
+    let mut there = replay(&start(), &acts).expect("the store works");
+    assert!(property::state(&there.world, copy(1)).is_some_and(|c| c.inconsistent));
+    let done = ask(1, Call::Failover).perform(&mut there).expect("the store works");
+    let Done::Answered(outcome) = done else { panic!("{done:?}") };
+    assert_eq!(outcome.refusal.map(|refusal| refusal.rule), Some("RS-58"));
+    holds(&[acts, vec![ask(1, Call::Failover), disks_done(1)]].concat());
 }
