@@ -1,5 +1,5 @@
-//! The spaces that are explored: which world one begins with, and what is tried in it. Each is small enough to be
-//! visited to its end, but for the last.
+//! The spaces that are explored: which world one begins with, and what is tried in it. Some are small enough to
+//! be visited to their end; the others have a bound on situations.
 
 use hvrsim_replica::profile::{Generation, Profile};
 use hvrsim_replica::rule::Call::{
@@ -222,7 +222,7 @@ impl Bounds {
             floods: true,
             hours: true,
             under_way: 1,
-            situations: 5_000,
+            situations: 12_000,
             ..Self::faults()
         }
     }
@@ -230,22 +230,16 @@ impl Bounds {
     /// Replication to a second host and on to a third.
     #[must_use]
     pub fn chain() -> Self {
-        Self::of(&[
-            Failover,
-            CommitFailover,
-            PromoteExtended,
-            AsReplica,
-            Reverse,
-            StartInitialReplication,
-            TurnOffVm,
-            Resume,
-        ])
+        let calls =
+            [Failover, RevertFailover, CommitFailover, PromoteExtended, Resume, Resynchronize, TurnOffVm];
+        Self { situations: 60_000, ..Self::of(&calls) }
     }
 
     /// Two machines on one host: pauses and failures of what they share.
     #[must_use]
     pub fn two() -> Self {
-        Self { cuts: true, broken_at_once: 1, ..Self::of(&[Suspend, Resume, Resynchronize]) }
+        let calls = [Suspend, Resume, Resynchronize];
+        Self { cuts: true, broken_at_once: 1, situations: 60_000, ..Self::of(&calls) }
     }
 }
 
