@@ -59,6 +59,9 @@ fn opens_quietly_with_every_panel_and_a_click_shows_before_and_after() {
         assert!(!browser.text(&format!("#{panel}")).is_empty(), "{panel} is there");
     }
     assert!(browser.text(".stamp").contains("GREEN"));
+    // An outage that had not ended was left out, and 0.105 s stood there.
+    let facts = browser.text(".facts");
+    assert!(facts.contains("15m, and not back"), "{facts}");
     assert_eq!(browser.text("#command"), "hvrsim run failback.yaml --seed 7");
     for (selector, least) in [
         (".lane.host", 2),

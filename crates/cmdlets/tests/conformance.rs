@@ -1,31 +1,18 @@
 //! The tables of the crate against the published ones in `tests/data/cmdlet*.tsv`, in both directions. What is missing,
 //! misspelt or of another type is named; what is known and not simulated stands in `cmdlet-not-yet.tsv` with a reason.
 
+#[path = "../../../tests/data/compare.rs"]
+mod compare;
+#[path = "../../../tests/data/lines.rs"]
+mod data;
+
 use std::collections::BTreeSet;
 
 use hvrsim_cmdlets::Class;
 use hvrsim_cmdlets::table::{CMDLETS, Cmdlet, ENUMERATIONS, Parameter, Support, Type};
 
-fn lines(name: &str) -> Vec<Vec<String>> {
-    let path = format!("{}/../../tests/data/{name}", env!("CARGO_MANIFEST_DIR"));
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-    let data = text.lines().filter(|line| !line.starts_with('#')).skip(1);
-    data.map(|line| line.split('\t').map(str::to_owned).collect()).collect()
-}
-
-/// The columns of each line, joined.
-fn rows(name: &str, columns: &[usize]) -> BTreeSet<String> {
-    let join = |line: Vec<String>| columns.iter().map(|c| line[*c].as_str()).collect::<Vec<_>>().join(" | ");
-    lines(name).into_iter().map(join).collect()
-}
-
-/// Names every row that one side has and the other has not.
-fn compare(table: &str, published: &BTreeSet<String>, ours: &BTreeSet<String>) {
-    let missing = published.difference(ours).map(|row| format!("missing: {row}\n"));
-    let extra = ours.difference(published).map(|row| format!("not published: {row}\n"));
-    let all: String = missing.chain(extra).collect();
-    assert!(all.is_empty(), "{table}\n{all}");
-}
+use compare::{compare, rows};
+use data::lines;
 
 /// about_CommonParameters, which every cmdlet has.
 const COMMON: &[&str] = &[

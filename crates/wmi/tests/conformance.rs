@@ -1,33 +1,19 @@
 //! The tables of the crate against the published ones in `tests/data/wmi-*.tsv`, in both directions. What is missing,
 //! misspelt or of another type is named; what is known and not simulated stands in `wmi-not-yet.tsv` with a reason.
 
+#[path = "../../../tests/data/compare.rs"]
+mod compare;
+#[path = "../../../tests/data/lines.rs"]
+mod data;
+
 use std::collections::BTreeSet;
 
 use hvrsim_types::job::JobType;
 use hvrsim_wmi::Value;
 use hvrsim_wmi::table::{CLASSES, Class, METHODS, Method, Property, Role, VALUES};
 
-/// The lines of a table, each cut into its columns.
-fn lines(name: &str) -> Vec<Vec<String>> {
-    let path = format!("{}/../../tests/data/{name}", env!("CARGO_MANIFEST_DIR"));
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-    let data = text.lines().filter(|line| !line.starts_with('#')).skip(1);
-    data.map(|line| line.split('\t').map(str::to_owned).collect()).collect()
-}
-
-/// The columns of each line, joined.
-fn rows(name: &str, columns: &[usize]) -> BTreeSet<String> {
-    let join = |line: Vec<String>| columns.iter().map(|c| line[*c].as_str()).collect::<Vec<_>>().join(" | ");
-    lines(name).into_iter().map(join).collect()
-}
-
-/// Names every row that one side has and the other has not.
-fn compare(table: &str, published: &BTreeSet<String>, ours: &BTreeSet<String>) {
-    let missing = published.difference(ours).map(|row| format!("missing: {row}\n"));
-    let extra = ours.difference(published).map(|row| format!("not published: {row}\n"));
-    let all: String = missing.chain(extra).collect();
-    assert!(all.is_empty(), "{table}\n{all}");
-}
+use compare::{compare, rows};
+use data::lines;
 
 fn all_properties() -> impl Iterator<Item = (&'static Class, &'static Property)> {
     CLASSES.iter().flat_map(|class| class.properties.iter().map(move |p| (*class, p)))

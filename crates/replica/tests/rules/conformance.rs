@@ -7,6 +7,8 @@ use hvrsim_replica::rule::{Guard, Rule, To};
 use hvrsim_replica::table;
 use hvrsim_types::state::{Mode, NamedState, ReplicationState as S};
 
+use crate::data::lines;
+
 /// One row of the published table.
 struct Row {
     id: String,
@@ -15,13 +17,6 @@ struct Row {
     to: String,
     evidence: String,
     source: String,
-}
-
-fn lines(name: &str) -> Vec<Vec<String>> {
-    let path = format!("{}/../../tests/data/{name}", env!("CARGO_MANIFEST_DIR"));
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-    let data = text.lines().filter(|line| !line.starts_with('#')).skip(1);
-    data.map(|line| line.split('\t').map(str::to_owned).collect()).collect()
 }
 
 fn rows() -> Vec<Row> {

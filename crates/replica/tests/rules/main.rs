@@ -2,4 +2,6 @@
 
 mod codes;
 mod conformance;
+#[path = "../../../../tests/data/lines.rs"]
+mod data;
 mod matrix;

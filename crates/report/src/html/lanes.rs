@@ -130,7 +130,7 @@ fn step_lane(page: &Page<'_>, kept: &[usize]) -> Markup {
             @let step = &page.story.steps[index];
             @let (from, to) = page.axis.part(index + 1);
             a .seg .stepmark .{"came-" (step.came as u8)} href={"#step-" (index)} style=(from.style(to)) title=(step.text)
-                tabindex="-1" data-step=(index) { (step.number) }
+                tabindex="-1" data-step=(index) { span .nr .wide[step.number > 9] { (step.number) } }
         }
     };
     lane("steps", &html! { "steps" }, &track)

@@ -194,7 +194,11 @@ fn header(page: &Page<'_>) -> Markup {
 fn facts(page: &Page<'_>) -> Vec<(&'static str, String)> {
     let story = &page.story;
     let worst = story.ages.values().flatten().map(|age| age.rpo).max();
-    let outage = story.outages.iter().filter_map(|o| Some(o.to? - o.from)).max();
+    let end = Instant(page.log.footer.end_ns);
+    let outages = story.outages.iter().map(|o| (o.to.unwrap_or(end) - o.from, o.to.is_none()));
+    let outage = outages
+        .max()
+        .map(|(span, open)| format!("{}{}", charts::rounded(span), if open { ", and not back" } else { "" }));
     // Records tell of one loss again and again: at the failover, when the old primary gives up its role, at a failback.
     let lost: u64 = page.log.footer.lost.values().flatten().map(|loss| loss.bytes).sum();
     let mut facts = vec![
@@ -203,7 +207,7 @@ fn facts(page: &Page<'_>) -> Vec<(&'static str, String)> {
         ("virtual time", charts::rounded(Span(page.log.footer.end_ns)).to_string()),
         ("steps", story.steps.iter().filter(|step| step.number > 0).count().to_string()),
         ("events", page.log.footer.records.to_string()),
-        ("longest outage", outage.map_or("none".to_owned(), |span| charts::rounded(span).to_string())),
+        ("longest outage", outage.unwrap_or_else(|| "none".to_owned())),
         ("worst RPO", worst.map_or("–".to_owned(), |span| charts::rounded(span).to_string())),
         (
             "lost at the end",

@@ -14,10 +14,13 @@ use crate::model::expect::{
 };
 use crate::model::value::{Comparison, Relation};
 use crate::source::At;
-use crate::yaml::{Kind, Node};
+use crate::yaml::{Key, Kind, Node};
 
 /// What says which copy is meant, and which of its relationships.
 const OF: &[&str] = &["vm", "host", "relationship"];
+/// The keys of expectations that are not of a copy, as kinds are told apart by them.
+const KINDS_BY_KEY: &[&str] =
+    &["job", "lost", "disks", "disk", "finding", "not", "protected", "rpo", "event"];
 /// What can be said of a copy.
 const OF_COPY: &[&str] = &["mode", "replication", "health", "power", "recovery-points"];
 /// What can be said of a machine's protection.
@@ -61,18 +64,30 @@ impl Reader<'_> {
         } else if has("protected") || has("rpo") {
             self.protection(node)?
         } else if has("vm") || has("host") {
+            self.kind_is_clear(entries)?;
             let fields = self.fields(node, "an expectation of a copy", &with(OF, OF_COPY))?;
             Expectation::Copy(self.copy_expectation(&fields)?)
         } else {
-            let kinds = ["vm", "job", "lost", "disks", "disk", "finding", "not", "protected", "rpo", "event"];
             let help = match entries.first() {
-                Some((key, _)) => suggestion(&key.text, &kinds, "it has one of"),
-                None => format!("it has one of {}", listed(kinds)),
+                Some((key, _)) => suggestion(&key.text, &with(&["vm"], KINDS_BY_KEY), "it has one of"),
+                None => format!("it has one of {}", listed(with(&["vm"], KINDS_BY_KEY))),
             };
             self.error(node.place, "what is expected here? No key says it", Some(help));
             return None;
         };
         Some(At::new(expectation, node.place))
+    }
+
+    /// Which kind of expectation is meant shows in its key; where that is misspelt, no kind's keys are any help.
+    fn kind_is_clear(&mut self, entries: &[(Key, Node)]) -> Option<()> {
+        let is = |known: &[&str], key: &Key| known.contains(&key.text.as_str());
+        let odd = entries.iter().map(|(key, _)| key).find(|key| !is(OF, key) && !is(OF_COPY, key));
+        let Some(odd) = odd.filter(|_| !entries.iter().any(|(key, _)| is(OF_COPY, key))) else {
+            return Some(());
+        };
+        let help = suggestion(&odd.text, &with(OF_COPY, KINDS_BY_KEY), "it has one of");
+        self.error(odd.place, format!("there is no expectation `{}`", odd.text), Some(help));
+        None
     }
 
     pub(super) fn copy_expectation(&mut self, fields: &Fields<'_>) -> Option<CopyExpectation> {
@@ -222,12 +237,16 @@ impl Reader<'_> {
         let lost = match &lost.kind {
             Kind::Map(_) => self.lost_writes(lost),
             Kind::Null | Kind::Scalar(..) | Kind::List(_) => {
-                let none = self.word(
-                    lost,
-                    "`none`, or a map such as { tag: orders, bytes: 64MiB }",
-                    &[("none", ())],
-                );
-                none.map(|_| Lost::Nothing)
+                let what = "`none`, or a map such as { tag: orders, bytes: 64MiB }";
+                if let Kind::Scalar(text, _) = &lost.kind
+                    && text.contains(|c: char| c.is_ascii_digit())
+                {
+                    let key = if Span::parse(text).is_ok() { "time" } else { "bytes" };
+                    let help = Some(format!("write `lost: {{ {key}: {text} }}`"));
+                    self.error(lost.place, format!("`{text}` is not {what}"), help);
+                    return None;
+                }
+                self.word(lost, what, &[("none", ())]).map(|_| Lost::Nothing)
             }
         };
         Some(Expectation::Lost(LostExpectation { vm: vm?, lost: lost? }))

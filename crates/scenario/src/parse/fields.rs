@@ -69,6 +69,21 @@ impl Reader<'_> {
         }
     }
 
+    /// A map with known keys, of which the first alone is what is meant by a bare value; every other one is an error.
+    pub(super) fn fields_or_bare<'n>(
+        &mut self,
+        node: &'n Node,
+        what: &'static str,
+        known: &[&str],
+    ) -> Option<Fields<'n>> {
+        if let (Kind::Scalar(text, _), Some(key)) = (&node.kind, known.first()) {
+            let message = format!("{what} is a map of `key: value`, found {}", node.found());
+            self.error(node.place, message, Some(format!("write `{{ {key}: {text} }}`")));
+            return None;
+        }
+        self.fields(node, what, known)
+    }
+
     /// A map with known keys; every other one is an error.
     pub(super) fn fields<'n>(
         &mut self,

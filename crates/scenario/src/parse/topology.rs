@@ -163,7 +163,7 @@ impl Reader<'_> {
     }
 
     fn disk(&mut self, node: &Node) -> Option<Disk> {
-        let fields = self.fields(node, "a disk", &["size", "used", "image", "format"])?;
+        let fields = self.fields_or_bare(node, "a disk", &["size", "used", "image", "format"])?;
         let format = self.optional(&fields, "format", |r, n| {
             r.word(n, "a disk format", &[("vhdx", DiskFormat::Vhdx), ("raw", DiskFormat::Raw)])
         });
@@ -222,7 +222,7 @@ impl Reader<'_> {
 
     fn replica(&mut self, node: &Node, vm_host: Option<At<HostId>>) -> Option<Replica> {
         let keys = ["host", "frequency", "recovery-points", "compression", "auto-resync", "state"];
-        let fields = self.fields(node, "`replica`", &keys)?;
+        let fields = self.fields_or_bare(node, "`replica`", &keys)?;
         let host = self.need(&fields, "host").and_then(|n| self.host(n));
         let settings = self.settings(&fields);
         let state = self.optional(&fields, "state", |r, n| {
@@ -319,7 +319,7 @@ impl Reader<'_> {
     }
 
     fn guest(&mut self, node: &Node) -> Option<Guest> {
-        let fields = self.fields(node, "`guest`", &["churn", "write-size", "hot-spot", "disk"])?;
+        let fields = self.fields_or_bare(node, "`guest`", &["churn", "write-size", "hot-spot", "disk"])?;
         let churn = self.need(&fields, "churn").and_then(|n| self.rate(n));
         let write_size = self.optional(&fields, "write-size", Self::bytes);
         let hot_spot = self.optional(&fields, "hot-spot", Self::bytes);

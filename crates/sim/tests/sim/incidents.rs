@@ -10,18 +10,12 @@ use hvrsim_types::job::JobState;
 use hvrsim_types::state::{Health, Mode, Power, ReplicationState as S};
 use hvrsim_types::time::Span;
 
+use crate::data::lines;
 use crate::world::*;
 
 const P: Mode = Mode::Primary;
 const R: Mode = Mode::Replica;
 const LINK: Target = Target::Link((HV1, HV2));
-
-fn lines(name: &str) -> Vec<Vec<String>> {
-    let path = format!("{}/../../tests/data/{name}", env!("CARGO_MANIFEST_DIR"));
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-    let data = text.lines().filter(|line| !line.starts_with('#')).skip(1);
-    data.map(|line| line.split('\t').map(str::to_owned).collect()).collect()
-}
 
 #[test]
 fn every_fault_scenario_is_an_incident_or_named_as_missing() {

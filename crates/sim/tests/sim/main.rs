@@ -1,6 +1,8 @@
 //! Tests of the simulated world, a module a theme.
 
 mod chains;
+#[path = "../../../../tests/data/lines.rs"]
+mod data;
 mod extended;
 mod failback;
 mod failover;

@@ -303,10 +303,10 @@ fn nothing_can_be_brought_back_from_a_side_that_was_never_failed_over() {
 /// A failback of a running new primary is cancelled before its first block while the link is down.
 fn cancelled_in_the_dark() -> Tested {
     let mut sim = reversed();
-    let id = call(&mut sim, A, failback_from_b()).job.unwrap();
+    let id = call(&mut sim, A, failback_from_b()).job.expect("a job is started");
     step_until(&mut sim, |sim| sim.job(HV1, id).is_some_and(|job| job.phase == "comparing"));
     assert_eq!(state(&sim, B), (P, S::Suspended));
-    sim.cut_link(HV1, HV2, None).unwrap();
+    sim.cut_link(HV1, HV2, None).expect("there is such a link");
     call(&mut sim, A, Operation::CancelJob(id));
     assert_states(&sim, (R, S::Replicating), (P, S::Suspended));
     hours(&mut sim, 2);

@@ -10,14 +10,8 @@ use hvrsim_types::id::HostId;
 use hvrsim_types::state::ReplicationState as S;
 use hvrsim_types::time::Span;
 
+use crate::data::lines;
 use crate::world::*;
-
-fn lines(name: &str) -> Vec<Vec<String>> {
-    let path = format!("{}/../../tests/data/{name}", env!("CARGO_MANIFEST_DIR"));
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-    let data = text.lines().filter(|line| !line.starts_with('#')).skip(1);
-    data.map(|line| line.split('\t').map(str::to_owned).collect()).collect()
-}
 
 #[test]
 fn every_published_id_is_written_or_named() {
