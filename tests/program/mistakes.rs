@@ -16,6 +16,17 @@ fn said(text: &str) -> String {
     answer.stderr
 }
 
+/// Which of them the schema takes, so that an editor marks nothing: what it cannot see is whether a name is one, which
+/// incident happens where, and what another file or a line of PowerShell holds.
+fn taken_by_the_schema<'n>(mistakes: &[(&'n str, String)]) -> Vec<&'n str> {
+    let schema = serde_json::from_str(&hvrsim_scenario::schema::scenario()).expect("it is JSON");
+    let validator = jsonschema::validator_for(&schema).expect("it is a schema");
+    let is_valid = |text: &str| {
+        serde_saphyr::from_str(text).is_ok_and(|value: serde_json::Value| validator.is_valid(&value))
+    };
+    mistakes.iter().filter(|(_, text)| is_valid(text)).map(|(name, _)| *name).collect()
+}
+
 fn mistake(name: &str, text: &str) {
     let said = said(text);
     for line in ["first.yaml:", ": error: ", "^"] {
@@ -66,6 +77,17 @@ fn ten_mistakes_of_newcomers() {
     for (name, text) in &mistakes {
         mistake(name, text);
     }
+    assert_eq!(
+        taken_by_the_schema(&mistakes),
+        [
+            "5-on-which-host",
+            "7-parameter-inside-of-a-text",
+            "10-misspelt-machine",
+            "12-incident-elsewhere",
+            "13-incident-that-does-not-last",
+            "14-incident-with-a-rate",
+        ]
+    );
 }
 
 #[test]
@@ -104,4 +126,14 @@ fn mistakes_of_the_new_keys() {
     for (name, text) in &mistakes {
         mistake(name, text);
     }
+    assert_eq!(
+        taken_by_the_schema(&mistakes),
+        [
+            "unknown-parameter",
+            "matrix-with-a-wrong-value",
+            "included-file-is-missing",
+            "included-name-twice",
+            "within-a-note",
+        ]
+    );
 }

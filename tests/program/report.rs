@@ -3,6 +3,9 @@
 use std::fs;
 use std::path::PathBuf;
 
+use hvrsim_types::state::{Mode, ReplicationState};
+use serde_json::Value;
+
 use super::Site;
 use super::chromium::Browser;
 
@@ -194,8 +197,7 @@ fn the_header_counts_each_lost_write_once() {
     let args = ["run", "failback-after-disaster.yaml", "-q", "--events", "log.jsonl", "--report", "run.html"];
     assert_eq!(site.call(&args).exit, 0);
     let log = String::from_utf8(site.read("log.jsonl")).expect("it is text");
-    let lines: Vec<serde_json::Value> =
-        log.lines().map(|line| serde_json::from_str(line).expect("it is JSON")).collect();
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect("it is JSON")).collect();
     let told: Vec<u64> = lines.iter().filter_map(|line| line["what"]["Lost"][0]["bytes"].as_u64()).collect();
     assert_eq!(told, [32 << 20, 32 << 20], "at the failover, and when the old primary gives up its role");
     let footer = lines.last().expect("it has lines");
@@ -231,6 +233,102 @@ fn what_no_screen_can_show_is_thinned_and_told() {
     assert!(browser.text("#thinned").contains("The event log holds everything"));
     assert!(browser.text("#thinned").contains("steps in the middle"));
     is_quiet(&browser);
+}
+
+/// The ways between states that a log tells of, each once, with the rule and how often it was gone.
+fn ways(log: &str) -> Vec<(String, String, String)> {
+    let mut ways: Vec<(String, String, String, u32)> = Vec::new();
+    for line in log.lines() {
+        let record: Value = serde_json::from_str(line).expect("it is JSON");
+        let taken = &record["what"]["Note"]["Rule"];
+        let Some(rule) = taken["rule"].as_str() else { continue };
+        let state = |side: &str| {
+            let (mode, state): (Mode, ReplicationState) =
+                serde_json::from_value(taken[side].clone()).expect("it is a state");
+            if mode == Mode::None {
+                return "not replicated".to_owned();
+            }
+            format!("{mode} {}", state.powershell(mode))
+        };
+        let (from, to) = (state("before"), state("after"));
+        match ways.iter_mut().find(|way| (&way.0, &way.1) == (&from, &to)) {
+            _ if from == to => {}
+            Some(way) => way.3 += 1,
+            None => ways.push((from, to, rule.to_owned(), 1)),
+        }
+    }
+    let label = |rule: String, count: u32| if count > 1 { format!("{rule} ×{count}") } else { rule };
+    ways.into_iter().map(|(from, to, rule, count)| (from, to, label(rule, count))).collect()
+}
+
+#[test]
+fn the_state_diagram_has_the_visited_path() {
+    let site = Site::with("failover/planned-failover.yaml");
+    let answer = site.call(&["run", "planned-failover.yaml", "-q", "--events", "log.jsonl", "--coverage"]);
+    assert_eq!(answer.exit, 0, "{}", answer.stderr);
+    let log = String::from_utf8(site.read("log.jsonl")).expect("it is text");
+    let ways = ways(&log);
+    assert!(ways.len() > 8, "{ways:?}");
+    for name in ["path.mmd", "path.svg"] {
+        let made = site.call(&["report", "log.jsonl", "-o", name]);
+        assert_eq!((made.exit, made.stderr.as_str()), (0, ""), "{name}");
+    }
+    let mermaid = String::from_utf8(site.read("path.mmd")).expect("it is text");
+    assert!(mermaid.starts_with("stateDiagram-v2\n"), "{mermaid}");
+    let names: std::collections::BTreeMap<&str, &str> = mermaid
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("state \"")?.split_once("\" as "))
+        .map(|(name, id)| (id, name))
+        .collect();
+    let drawn: Vec<(String, String, String)> = mermaid
+        .lines()
+        .filter_map(|line| {
+            let (ends, label) = line.split_once(" : ")?;
+            let (from, to) = ends.trim().split_once(" --> ")?;
+            let rules = label.split_once(". ")?.1;
+            Some((names[from].to_owned(), names[to].to_owned(), rules.to_owned()))
+        })
+        .collect();
+    assert_eq!(drawn, ways, "every way once, in the order in which it was first gone");
+
+    let read =
+        super::answer(std::process::Command::new("xmllint").arg("--noout").arg(site.path().join("path.svg")));
+    assert_eq!(read.exit, 0, "it is XML: {}", read.stderr);
+    let drawing = String::from_utf8(site.read("path.svg")).expect("it is text");
+    for (from, to, rule) in &ways {
+        let rule = rule.split(' ').next().unwrap_or_default();
+        for part in [from, to, rule] {
+            assert!(drawing.contains(part), "{part} in {drawing}");
+        }
+    }
+
+    let rules: std::collections::BTreeSet<&str> = log
+        .lines()
+        .filter_map(|line| Some(line.split_once("{\"Rule\":{\"rule\":\"")?.1.split_once('"')?.0))
+        .collect();
+    let told = answer.stdout.lines().find_map(|line| line.strip_prefix("coverage: ")).expect("it is counted");
+    let (count, _) = told.split_once(" of ").expect("it is so many of so many");
+    assert!(count.parse::<usize>().is_ok_and(|count| count >= rules.len()), "{told}, {rules:?}");
+
+    let other = site.call(&["report", "log.jsonl", "-o", "path.pdf"]);
+    assert_eq!(other.exit, 2, "an unknown form is refused");
+    assert!(!site.path().join("path.pdf").exists(), "{}", other.stderr);
+}
+
+#[test]
+fn replication_is_measured_as_the_cmdlet_does() {
+    let site = Site::with("failover/planned-failover.yaml");
+    let answer = site.call(&["run", "planned-failover.yaml", "--measure"]);
+    assert_eq!(answer.exit, 0, "{}", answer.stderr);
+    for host in ["HV1", "HV2"] {
+        let (_, table) =
+            answer.stdout.split_once(&format!("{host}> Measure-VMReplication\n")).expect("it is asked");
+        let lines: Vec<&str> = table.lines().collect();
+        let heads =
+            ["VMName", "State", "Health", "LReplTime", "PReplSize(M)", "AvgLatency", "AvgReplSize(M)"];
+        assert!(heads.iter().all(|head| lines[0].contains(head)), "{table}");
+        assert!(lines[2].split_whitespace().nth(1) == Some("Replicating"), "{table}");
+    }
 }
 
 const RED: &str = "scenario: Orders <b>lost</b> & found

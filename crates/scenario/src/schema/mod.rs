@@ -13,7 +13,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
-use scalar::{Count, Date, Flag, Generation, Parameter, Time, TimeAbove};
+use scalar::{Count, Date, Flag, Generation, GoldenFile, Parameter, Time, TooOld};
 use step::Step;
 use topology::Topology;
 
@@ -47,7 +47,7 @@ pub struct Scenario {
     /// What must not be at any moment, from the first step on; looked at after every event.
     pub never: Option<Vec<NeverEntry>>,
     /// The file that holds the recorded timeline, relative to this one. `hvrsim run --bless` writes it, a run compares with it.
-    pub golden: Option<String>,
+    pub golden: Option<GoldenFile>,
 }
 
 /// Which reading of the documentation, where there are several.
@@ -101,7 +101,7 @@ pub struct Never {
     /// A machine that was replicated once is not for longer than this.
     pub unprotected_longer_than: Option<Time>,
     /// The age of what the other side has, such as "> 15m".
-    pub rpo: Option<TimeAbove>,
+    pub rpo: Option<TooOld>,
     /// Only this machine.
     pub vm: Option<String>,
 }

@@ -1,8 +1,9 @@
 //! Values of one word: what they look like. Each may be a parameter, `${name}`.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
-use hvrsim_types::state::{Health, Mode, Power as PowerState};
+use hvrsim_types::state::{Health, Mode, NamedState, Power as PowerState};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
@@ -53,6 +54,15 @@ scalar! {
     });
     /// A time, compared.
     TimeAbove = pattern(&format!("{SIGN}{TIME}"), "A time with <, <=, =, >= or > in front; quote it.", &json!(["<= 5m", "> 15m"]));
+    /// A time that is too long.
+    TooOld = pattern(&format!(r"(>=?\s*)?{TIME}"), "An age that is too great, with > or >= in front; quote it.", &json!(["> 15m"]));
+    /// The file of a recorded timeline.
+    GoldenFile = pattern(r"[^/].*\.golden", "A file beside this one, whose name ends in .golden.", &json!(["failover.golden"]));
+    /// How often.
+    Times = json_schema!({
+        "description": "How often, 1 to 100,000.",
+        "anyOf": [ { "type": "integer", "minimum": 1, "maximum": 100_000 }, { "type": "string", "pattern": PARAMETER } ],
+    });
     /// A time or `forever`.
     Cut = pattern(&format!("(forever|{TIME})"), "How long, or `forever`: until a `repair`.", &json!(["20m", "forever"]));
     /// A size.
@@ -128,7 +138,11 @@ scalar! {
     /// A replication state.
     ReplicationState = json_schema!({
         "description": "A PowerShell name such as Replicating, a WMI label, or a WMI number from 0 to 21.",
-        "anyOf": [ { "type": "integer", "minimum": 0, "maximum": 21 }, { "type": "string" } ],
+        "anyOf": [
+            { "enum": NamedState::names().collect::<BTreeSet<_>>() },
+            { "type": "integer", "minimum": 0, "maximum": 21 },
+            { "type": "string", "pattern": PARAMETER },
+        ],
         "examples": ["Replicating", "FailedOver", "WaitingForFailback"],
     });
     /// What happens to a host.

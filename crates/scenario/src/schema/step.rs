@@ -10,7 +10,7 @@ use serde_json::json;
 use super::scalar::{
     Code, Content, Copy, Count, CountCompared, Cut, EventId, FindingWord, Flag, HostPower, HostTrust, Point,
     Power, Progress, Rate, Relationship, ReplicationHealth, ReplicationMode, ReplicationState, Size,
-    SizeCompared, Time, TimeAbove,
+    SizeCompared, Time, TimeAbove, Times,
 };
 
 /// A step: exactly one of `run`, `invoke`, `manager`, `write`, `advance`, `until`, `fault`, `repair`, `expect`, `mark`,
@@ -45,6 +45,7 @@ pub struct Step {
     /// Steps over and over.
     pub repeat: Option<Repeat>,
     /// Operators by name who work at the same time, each with steps of their own; the seed decides who is first.
+    #[schemars(extend("minProperties" = 2))]
     pub parallel: Option<BTreeMap<String, Vec<Step>>>,
     /// With `run` and `invoke`: the host that lines without -ComputerName act on, or that is asked.
     pub host: Option<String>,
@@ -225,7 +226,7 @@ pub struct Mark {
 #[schemars(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Repeat {
     /// How often, 1 to 100,000.
-    pub times: Count,
+    pub times: Times,
     /// The steps of one round.
     pub steps: Vec<Step>,
 }
