@@ -212,7 +212,10 @@ fn the_schema_has_the_keys_of_the_reader() {
     ]
     .map(|form| format!("expect: [ {{ {form}, {Q} }} ]"));
     let with_job = format!("{job}expect: [ {{ job: j, progress: 1, {Q} }} ]");
-    let forms: Vec<&str> = expect.iter().map(String::as_str).chain([with_job.as_str()]).collect();
+    let returned =
+        "invoke: GetReplicationStatistics\n    host: A\n    with: { ComputerSystem: m }\n    as: v\n  - ";
+    let with_value = format!("{returned}expect: [ {{ value: v, of: a, is: 1, {Q} }} ]");
+    let forms: Vec<&str> = expect.iter().chain([&with_job, &with_value]).map(String::as_str).collect();
     assert_eq!(keys_of_schema(&schema, "Expectation"), all(&forms), "keys of Expectation");
 }
 

@@ -111,6 +111,38 @@ fn findings_and_points_are_expected_or_not() {
 }
 
 #[test]
+fn what_a_method_returns_is_named_and_expected() {
+    let steps = |expected: &str| {
+        format!(
+            "  - advance: 20m\n  - invoke: Msvm_ReplicationService.GetReplicationStatistics\n    host: HV1\n    \
+             with: {{ ComputerSystem: web01 }}\n    as: statistics\n  - expect:\n{expected}"
+        )
+    };
+    let entry = |of: &str, is: &str| {
+        format!("      - {{ value: statistics, of: \"ReplicationStatistics[0].{of}\", is: {is} }}\n")
+    };
+    let held = [
+        entry("ReplicationHealth", "1"),
+        entry("replicationsuccesscount", "\">= 3\""),
+        entry("LastTestFailoverTime", "\"Null\""),
+    ];
+    run("value", &scenario("", &steps(&held.concat())), 0);
+    let other = [
+        entry("ReplicationHealth", "3"),
+        entry("PendingReplicationSiez", "0"),
+        entry("EndStatisticTime", "\"> 5\""),
+    ];
+    let said = run("value-other", &scenario("", &steps(&other.concat())), 1);
+    for part in [
+        "ReplicationStatistics[0].ReplicationHealth: expected 3, found 1",
+        "was not returned; did you mean `ReplicationStatistics[0].PendingReplicationSize`?",
+        "expected > 5, found 2026",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}
+
+#[test]
 fn operators_wait_for_themselves_only() {
     let steps = "  - parallel:\n      slow: [ { advance: 10m }, { note: slow is back } ]\n      \
                  quick: [ { advance: 1m }, { note: quick is back }, { advance: 1m }, { note: quick again } ]\n";

@@ -111,6 +111,7 @@ fn mistakes_of_the_new_keys() {
         ("bare-replica", with("replica: { host: HV2, frequency: 5m }", "replica: HV2")),
         ("bare-loss", step("  - expect: [ { lost: 16MiB, vm: web01 } ]\n")),
         ("misspelt-expectation", step("  - expect: [ { loss: none, vm: web01 } ]\n")),
+        ("unknown-value", step("  - expect: [ { value: statistics, of: ReplicationHealth, is: 1 } ]\n")),
         ("never-too-young", format!("never: [ {{ rpo: \"< 5m\" }} ]\n{GOOD}")),
         ("golden-elsewhere", format!("golden: /etc/hosts\n{GOOD}")),
         ("golden-over-the-file", format!("golden: first.yaml\n{GOOD}")),
@@ -133,6 +134,7 @@ fn mistakes_of_the_new_keys() {
             "matrix-with-a-wrong-value",
             "included-file-is-missing",
             "included-name-twice",
+            "unknown-value",
             "within-a-note",
         ]
     );

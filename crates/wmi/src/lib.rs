@@ -18,6 +18,7 @@ mod live;
 mod object;
 mod providers;
 mod reading;
+mod returned;
 mod value;
 mod xml;
 

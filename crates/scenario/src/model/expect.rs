@@ -11,7 +11,7 @@ use hvrsim_types::size::Bytes;
 use hvrsim_types::state::{Health, Mode, NamedState, Power};
 use hvrsim_types::time::Span;
 
-use super::value::{Comparison, Content};
+use super::value::{Comparison, Content, Relation};
 use crate::source::At;
 
 /// One entry of `expect`.
@@ -48,6 +48,31 @@ pub enum Expectation {
     Protection(ProtectionExpectation),
     /// What stands in the Windows event logs.
     Event(EventExpectation),
+    /// What a method has returned.
+    Value(ValueExpectation),
+}
+
+/// One value of what a method has returned.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ValueExpectation {
+    /// `value`: the name that `as` gave to what the method returned.
+    pub value: At<String>,
+    /// `of`: where in it, such as `ReplicationStatistics[0].ReplicationHealth`.
+    pub of: At<String>,
+    /// `is`: whole numbers compare by size, everything else is equal or not, whatever its case.
+    pub is: At<Comparison<String>>,
+}
+
+impl ValueExpectation {
+    /// Whether this is what was found.
+    #[must_use]
+    pub fn holds(&self, found: &str) -> bool {
+        let Comparison { relation, value } = &self.is.value;
+        match (found.parse::<i128>(), value.parse::<i128>()) {
+            (Ok(found), Ok(value)) => Comparison { relation: *relation, value }.holds(&found),
+            _ => *relation == Relation::Equal && found.eq_ignore_ascii_case(value),
+        }
+    }
 }
 
 /// What must stand in the Windows event logs, up to now. What is `None` may be anything.

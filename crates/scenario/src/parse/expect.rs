@@ -10,7 +10,7 @@ use super::Reader;
 use super::fields::{Fields, listed, suggestion};
 use crate::model::expect::{
     CopyExpectation, EventExpectation, Expectation, JobExpectation, Lost, LostExpectation, Never, NeverWhat,
-    ProtectionExpectation,
+    ProtectionExpectation, ValueExpectation,
 };
 use crate::model::value::{Comparison, Relation};
 use crate::source::At;
@@ -20,7 +20,7 @@ use crate::yaml::{Key, Kind, Node};
 const OF: &[&str] = &["vm", "host", "relationship"];
 /// The keys of expectations that are not of a copy, as kinds are told apart by them.
 const KINDS_BY_KEY: &[&str] =
-    &["job", "lost", "disks", "disk", "finding", "not", "protected", "rpo", "event"];
+    &["job", "value", "lost", "disks", "disk", "finding", "not", "protected", "rpo", "event"];
 /// What can be said of a copy.
 const OF_COPY: &[&str] = &["mode", "replication", "health", "power", "recovery-points"];
 /// What can be said of a machine's protection.
@@ -54,6 +54,8 @@ impl Reader<'_> {
             self.lost(node)?
         } else if has("disks") {
             self.identical(node)?
+        } else if has("value") {
+            self.returned(node)?
         } else if has("disk") || has("same-as") {
             let fields = self.fields(node, "an expectation of a disk", &["disk", "same-as"])?;
             let disk = self.need(&fields, "disk").and_then(|n| self.copy(n));
@@ -273,6 +275,39 @@ impl Reader<'_> {
             }),
             time: self.optional(&fields, "time", |r, n| r.span_comparison(n, Relation::Equal)),
         })
+    }
+
+    fn returned(&mut self, node: &Node) -> Option<Expectation> {
+        let fields = self.fields(node, "an expectation of a value", &["value", "of", "is"])?;
+        let value = self.need(&fields, "value").and_then(|n| self.known_value(n));
+        let of = self.need(&fields, "of").and_then(|n| self.name(n));
+        let is = self
+            .need(&fields, "is")
+            .and_then(|n| self.comparison(n, "a value", Relation::Equal, |text| Ok(text.to_owned())));
+        if let Some(is) = is.as_ref().filter(|is| is.value.relation != Relation::Equal)
+            && is.value.value.parse::<i128>().is_err()
+        {
+            let message = format!("`{}` is no whole number that could be greater or less", is.value.value);
+            self.error(is.place, message, None);
+            return None;
+        }
+        Some(Expectation::Value(ValueExpectation { value: value?, of: of?, is: is? }))
+    }
+
+    fn known_value(&mut self, node: &Node) -> Option<At<String>> {
+        let name = self.name(node)?;
+        if self.values.contains(&name.value) {
+            return Some(name);
+        }
+        let values = self.values.clone();
+        let names: Vec<&str> = values.iter().map(String::as_str).collect();
+        let help = if names.is_empty() {
+            "name what a method returns with `as` in its `invoke`".to_owned()
+        } else {
+            suggestion(&name, &names, "values up to here:")
+        };
+        self.error(name.place, format!("no value is called `{}` up to here", *name), Some(help));
+        None
     }
 
     fn identical(&mut self, node: &Node) -> Option<Expectation> {

@@ -33,6 +33,9 @@ impl Reader<'_> {
         let returns = self.optional(fields, "returns", |r, n| r.return_code(n, &method));
         let jobs_known = self.jobs_by_name(&method, &mut with);
         let job = self.new_job(fields);
+        if method.parameters.iter().any(|one| one.role == Role::Out && one.name != "Job") {
+            self.values.extend(job.as_ref().map(|name| name.value.clone()));
+        }
         let invoke = Invoke { host: host?, method, with, returns, fails, job };
         if jobs_known {
             self.call(&invoke);

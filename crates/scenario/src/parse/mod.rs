@@ -71,6 +71,8 @@ pub(crate) struct Reader<'a> {
     pub(crate) topology: Topology,
     /// Sizes of each machine's disks as far as known, by id.
     pub(crate) sizes: Vec<Vec<Option<u64>>>,
+    /// Names so far of what methods return.
+    pub(crate) values: Vec<String>,
     /// Names of jobs so far.
     pub(crate) jobs: Vec<At<String>>,
     /// Tags of writes so far.
@@ -101,6 +103,7 @@ impl<'a> Reader<'a> {
             names: Names::default(),
             topology: Topology::default(),
             sizes: Vec::new(),
+            values: Vec::new(),
             jobs: Vec::new(),
             tags: Vec::new(),
             parallel: false,

@@ -7,6 +7,7 @@ use hvrsim_replica::exchange::Outcome;
 use hvrsim_replica::operation::{Operation, PointChoice};
 use hvrsim_sim::Look;
 use hvrsim_sim::store::DiskStore;
+use hvrsim_sim::trace::What;
 use hvrsim_sim::trace::refusal_text;
 use hvrsim_types::code::ReturnCode;
 use hvrsim_types::id::{CopyId, HostId, JobId};
@@ -213,7 +214,11 @@ impl<D: DiskStore> Run<'_, D> {
                 self.jobs.insert(name.value.clone(), job);
                 Ok(())
             }
-            None => Err(self.wrong(name.place, "no job was started that could be named", None)),
+            None => Err(self.wrong(
+                name.place,
+                "no job was started, and nothing returned, that could be named",
+                None,
+            )),
         }
     }
 
@@ -242,12 +247,16 @@ impl<D: DiskStore> Run<'_, D> {
             .values(|point| self.point_text(point), |name| known.get(name).map_or(JobId(0), |(_, job)| *job));
         let name = invoke.method.value.full_name();
         let planned = hvrsim_wmi::call(&name, &values, host, &self.sim);
+        let mut returned = Vec::new();
         let called = match planned {
             Ok(hvrsim_wmi::Planned::Operate { on, operation }) => {
                 let text = format!("{name}{}", invoke.arguments(|point| self.point_words(point)));
                 self.operate(on, &At::new(text, place), operation, false)?
             }
-            Ok(hvrsim_wmi::Planned::Answer(answer)) => Called::answered(answer.code, &answer.why, place),
+            Ok(hvrsim_wmi::Planned::Answer(answer)) => {
+                returned = answer.returned();
+                Called::answered(answer.code, &answer.why, place)
+            }
             Err(error) => return Err(self.wrong(place, error.to_string(), None)),
         };
         if let Some(code) = invoke.returns.as_ref().filter(|code| code.value != called.code) {
@@ -261,7 +270,16 @@ impl<D: DiskStore> Run<'_, D> {
         if invoke.returns.is_none() || invoke.fails.is_some() {
             self.judge(place, &called, invoke.fails.as_ref())?;
         }
+        if !returned.is_empty() {
+            let lines: Vec<String> =
+                returned.iter().map(|(path, value)| format!("{path} = {value}")).collect();
+            self.record(What::Text(lines.join("\n")));
+        }
         match &invoke.job {
+            Some(name) if !returned.is_empty() => {
+                self.values.insert(name.value.clone(), returned);
+                Ok(())
+            }
             Some(name) => self.name_job(name, &called),
             None => Ok(()),
         }

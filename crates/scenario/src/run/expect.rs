@@ -10,6 +10,7 @@ use hvrsim_sim::trace::What;
 use hvrsim_sim::windows_log::Entry;
 use hvrsim_sim::{Look, Sim};
 use hvrsim_types::id::{CopyId, HostId, JobId, VmId};
+use hvrsim_types::near::nearest;
 use hvrsim_types::size::Bytes;
 use hvrsim_types::time::Span;
 
@@ -17,7 +18,7 @@ use super::{Done, Run, Trouble};
 use crate::diagnostic::Diagnostic;
 use crate::model::expect::{
     CopyExpectation, EventExpectation, Expectation, JobExpectation, Lost, LostExpectation,
-    ProtectionExpectation,
+    ProtectionExpectation, ValueExpectation,
 };
 use crate::model::value::{Comparison, Content};
 use crate::source::{At, Place};
@@ -60,6 +61,7 @@ impl<D: DiskStore> Run<'_, D> {
             Expectation::Finding { finding, noticed, vm } => self.finding(finding, *noticed, vm.value),
             Expectation::Protection(wanted) => self.protection(wanted),
             Expectation::Event(wanted) => self.windows_event(wanted),
+            Expectation::Value(wanted) => self.returned(wanted),
         })
     }
 
@@ -117,6 +119,28 @@ impl<D: DiskStore> Run<'_, D> {
             _ => return Vec::new(),
         };
         vec![(wanted.place, text)]
+    }
+
+    fn returned(&self, wanted: &ValueExpectation) -> Differences {
+        let all = self.values.get(&wanted.value.value).map_or(&[][..], Vec::as_slice);
+        let of = &wanted.of;
+        let Some((_, found)) = all.iter().find(|(path, _)| path.eq_ignore_ascii_case(&of.value)) else {
+            // All begin with the same words; what tells them apart is the last.
+            fn last(path: &str) -> &str {
+                path.rsplit('.').next().unwrap_or(path)
+            }
+            let near = nearest(last(&of.value), all.iter().map(|(path, _)| last(path)));
+            let near = all.iter().map(|(path, _)| path).find(|path| Some(last(path)) == near);
+            let help = match near {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "the timeline shows what was".to_owned(),
+            };
+            return vec![(of.place, format!("`{}` was not returned; {help}", of.value))];
+        };
+        if wanted.holds(found) {
+            return Vec::new();
+        }
+        vec![(wanted.is.place, format!("{}: expected {}, found {found}", of.value, wanted.is.value))]
     }
 
     fn windows_event(&self, wanted: &EventExpectation) -> Differences {

@@ -118,6 +118,8 @@ pub(crate) struct Run<'a, D> {
     pub(crate) observer: &'a mut dyn Observer,
     /// Names that `as` gave to jobs.
     pub(crate) jobs: BTreeMap<String, (HostId, JobId)>,
+    /// Names that `as` gave to what methods returned, by its paths.
+    pub(crate) values: BTreeMap<String, Vec<(String, String)>>,
     /// Names that `mark` gave to recovery points.
     pub(crate) marks: BTreeMap<String, PointId>,
     /// What the records so far tell of protection.
@@ -238,6 +240,7 @@ impl<'a, D: DiskStore> Run<'a, D> {
             sim,
             observer,
             jobs: BTreeMap::new(),
+            values: BTreeMap::new(),
             marks: BTreeMap::new(),
             watch,
             findings: Findings::default(),

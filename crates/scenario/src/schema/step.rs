@@ -51,7 +51,7 @@ pub struct Step {
     pub host: Option<String>,
     /// With `run`, `invoke` and `manager`: it must be refused like this.
     pub fails: Option<Fails>,
-    /// With `run` and `invoke`: the name of the job that it starts.
+    /// With `run` and `invoke`: the name of the job that it starts, or of what the method returns.
     pub r#as: Option<String>,
     /// With `invoke`: its parameters by their WMI names.
     pub with: Option<BTreeMap<String, Anything>>,
@@ -279,6 +279,12 @@ pub struct Expectation {
     pub resent: Option<SizeCompared>,
     /// The job's error code, 0 for none.
     pub error: Option<Code>,
+    /// The name that `as` gave to what a method returned.
+    pub value: Option<String>,
+    /// Which value of it, by its path: `ReplicationStatistics[0].ReplicationHealth`.
+    pub of: Option<String>,
+    /// What it must be: a text or a number, with <, <=, =, >= or > in front; quote it then.
+    pub is: Option<Anything>,
     /// What was written and is missing where the machine goes on: `none`, or how much of what.
     pub lost: Option<Lost>,
     /// `identical`: the machine's two copies hold the same, block by block.
