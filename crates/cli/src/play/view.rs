@@ -40,7 +40,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, player: &Player, screen: &Screen) {
     steps(frame, left, player, screen);
     frame.render_widget(self::lanes(player), lanes);
     frame.render_widget(next_events(player), events);
-    frame.render_widget(self::timeline(player, timeline.height), timeline);
+    frame.render_widget(self::timeline(player, timeline), timeline);
     frame.render_widget(said(player, screen), message);
     let keys = "s step  e event  u back  r run  b breakpoint  g go to  f fault  : step  ? why not  q quit";
     frame.render_widget(Paragraph::new(keys).style(Style::new().add_modifier(Modifier::DIM)), help);
@@ -185,12 +185,39 @@ fn words(names: &Names, event: &Event) -> String {
     }
 }
 
-fn timeline(player: &Player, height: u16) -> Paragraph<'static> {
+fn timeline(player: &Player, area: Rect) -> Paragraph<'static> {
+    let shown = usize::from(area.height.saturating_sub(2));
+    let width = usize::from(area.width.saturating_sub(2));
     let all = player.timeline();
-    let shown = usize::from(height.saturating_sub(2));
+    // No line becomes less than one.
+    let newest = &all[all.len().saturating_sub(shown)..];
+    let lines: Vec<String> = newest.iter().flat_map(|line| folded(line, width)).collect();
     let last: Vec<Line<'_>> =
-        all[all.len().saturating_sub(shown)..].iter().map(|line| Line::from(line.clone())).collect();
+        lines[lines.len().saturating_sub(shown)..].iter().map(|line| Line::from(line.clone())).collect();
     Paragraph::new(last).block(Block::bordered().title(" Timeline "))
+}
+
+/// A line of the timeline in a narrow pane: its columns give way first, then it goes on below.
+fn folded(line: &str, width: usize) -> Vec<String> {
+    const BELOW: &str = "                  ";
+    if line.chars().count() <= width || width <= BELOW.len() {
+        return vec![line.to_owned()];
+    }
+    let indent: String = line.chars().take_while(|c| *c == ' ').collect();
+    let mut lines = Vec::new();
+    let mut last = String::new();
+    for word in line.split_whitespace() {
+        let begins = last.trim().is_empty();
+        if !begins && last.chars().count() + 1 + word.chars().count() > width {
+            lines.push(std::mem::replace(&mut last, format!("{BELOW}{word}")));
+        } else if begins {
+            last = format!("{indent}{word}");
+        } else {
+            last = format!("{last} {word}");
+        }
+    }
+    lines.push(last);
+    lines
 }
 
 fn said(player: &Player, screen: &Screen) -> Paragraph<'static> {
@@ -214,4 +241,24 @@ fn menu(frame: &mut Frame<'_>, chosen: usize, faults: &[String]) {
         .highlight_style(Modifier::REVERSED);
     frame.render_widget(Clear, place);
     frame.render_stateful_widget(list, place, &mut ListState::default().with_selected(Some(chosen)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::folded;
+
+    #[test]
+    fn a_line_that_is_too_long_goes_on_below() {
+        let line = "  +00:20:59.094     HV1      web01        Primary Replicating -> Primary WaitingForStartResynchronize  [ST-30]";
+        assert_eq!(folded(line, 200), [line]);
+        assert_eq!(
+            folded(line, 72),
+            [
+                "  +00:20:59.094 HV1 web01 Primary Replicating -> Primary",
+                "                  WaitingForStartResynchronize [ST-30]"
+            ]
+        );
+        assert_eq!(folded("", 72), [""]);
+        assert!(folded(line, 30).iter().all(|part| part.chars().count() <= 48), "{:?}", folded(line, 30));
+    }
 }
