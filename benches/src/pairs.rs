@@ -47,7 +47,27 @@ pub struct Figures {
     pub points: u64,
 }
 
-/// Machines that are replicated every five minutes with four hourly recovery points.
+/// What machines hold, write, and keep.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Workload {
+    /// In use on a disk of 1 TiB.
+    pub used: Bytes,
+    /// What a guest writes a second, in writes of 64 KiB.
+    pub churn: Rate,
+    /// Hourly recovery points.
+    pub recovery_history: u8,
+}
+
+impl Workload {
+    /// 1 GiB in use, 10 KiB/s, four points.
+    pub const BUSY: Self = Self { used: Bytes(1 << 30), churn: Rate(10 << 10), recovery_history: 4 };
+    /// Nothing in use, one write in an hour, all the points that there can be.
+    pub const QUIET: Self = Self { used: Bytes(0), churn: Rate((64 << 10) / 3600), recovery_history: 24 };
+    /// As quiet as a machine can be.
+    pub const IDLE: Self = Self { churn: Rate(0), ..Self::QUIET };
+}
+
+/// Machines that are replicated every five minutes.
 #[derive(Clone, Debug)]
 pub struct Pairs {
     /// The world.
@@ -57,23 +77,29 @@ pub struct Pairs {
 }
 
 impl Pairs {
-    /// So many machines, running, with initial replication done.
-    ///
-    /// Each has a disk of 1 TiB with 1 GiB in use, and a guest that writes 10 KiB/s in writes of 64 KiB
-    /// into a hot spot of 16 MiB. The hosts are joined by 10 Gbit/s.
+    /// So many busy machines, running, with initial replication done.
     ///
     /// # Errors
     /// The store failed, or a machine is not replicated after a day.
     pub fn replicated(machines: u32) -> Result<Self, PairsError> {
+        Self::with(machines, Workload::BUSY)
+    }
+
+    /// So many machines, running, with initial replication done. Guests write into a hot spot of 16 MiB; the hosts are
+    /// joined by 10 Gbit/s.
+    ///
+    /// # Errors
+    /// The store failed, or a machine is not replicated after a day.
+    pub fn with(machines: u32, workload: Workload) -> Result<Self, PairsError> {
         let mut sim = Sim::new(7, Calendar::default(), Profile::default(), Stamps::default());
         sim.add_host("HV1", Rate(1 << 40), true);
         sim.add_host("HV2", Rate(1 << 40), true);
         sim.add_link(HV1, HV2, Rate(10_000_000_000 / 8), Span(1_000_000));
         for number in 0..machines {
-            sim.add_vm(machine(number))?;
+            sim.add_vm(machine(number, workload))?;
         }
         let mut pairs = Self { sim, figures: Figures::default() };
-        let settings = Settings { recovery_history: 4, ..Settings::default() };
+        let settings = Settings { recovery_history: workload.recovery_history, ..Settings::default() };
         pairs.call_all(machines, "Enable-VMReplication", &Operation::Enable { to: HV2, settings })?;
         pairs.wait_for_all(machines, ReplicationState::ReadyForInitialReplication)?;
         let start = Operation::StartInitialReplication { kind: InitialKind::Network, at: None };
@@ -142,21 +168,23 @@ impl Pairs {
     }
 }
 
-fn machine(number: u32) -> NewVm {
+fn machine(number: u32, workload: Workload) -> NewVm {
     let guest = GuestProfile {
-        churn: Rate(10 << 10),
+        churn: workload.churn,
         write_size: Bytes(64 << 10),
         hot_spot: Bytes(16 << 20),
         disk: 0,
     };
     let disk =
-        DiskSpec { size: Bytes(1 << 40), format: DiskFormat::Vhdx, initial: Initial::Used(Bytes(1 << 30)) };
+        DiskSpec { size: Bytes(1 << 40), format: DiskFormat::Vhdx, initial: Initial::Used(workload.used) };
     NewVm {
         name: format!("vm{number:04}"),
         host: HV1,
         disks: vec![disk],
         guest: Some(guest),
         power: Power::Running,
+        adapters: Vec::new(),
+        integration_services: true,
     }
 }
 

@@ -4,11 +4,11 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
-use std::fs;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use hvrsim_benches::pairs::Pairs;
+use hvrsim_benches::process::{peak_kib, processor};
 use hvrsim_types::time::Span;
 
 /// Wall time, of initial replication and the day together.
@@ -68,20 +68,4 @@ fn run(machines: u32, hours: u64) -> Result<bool, String> {
 
 fn rate(count: u64, wall: Duration) -> u128 {
     u128::from(count) * 1000 / wall.as_millis().max(1)
-}
-
-/// Time that the program had a processor: on a busy machine the wall time says less.
-fn processor() -> Result<Duration, String> {
-    let path = "/proc/self/schedstat";
-    let text = fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
-    let nanos = text.split(' ').next().and_then(|number| number.parse().ok());
-    nanos.map(Duration::from_nanos).ok_or_else(|| format!("{path} is not as expected"))
-}
-
-/// The most memory that the process had, in KiB.
-fn peak_kib() -> Result<u64, String> {
-    let status = fs::read_to_string("/proc/self/status").map_err(|e| format!("/proc/self/status: {e}"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let number = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
-    number.ok_or_else(|| "/proc/self/status has no VmHWM".to_owned())
 }

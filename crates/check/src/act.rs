@@ -337,6 +337,8 @@ pub fn operation(world: &World, copy: CopyId, call: Call, with: With) -> Option<
         }
         Call::Remove => Operation::Remove,
         Call::ResetStatistics => Operation::ResetStatistics,
+        // A small world has no network adapters.
+        Call::SetAdapters => return None,
         Call::StartVm => Operation::StartVm,
         Call::StopVm => Operation::StopVm,
         Call::TurnOffVm => Operation::TurnOffVm,

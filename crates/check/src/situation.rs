@@ -411,13 +411,12 @@ fn host_view<D: DiskStore>(
     id: HostId,
     host: &hvrsim_sim::world::Host,
 ) -> HostView {
-    let copies = host.service.copies.iter().map(|(vm, copy)| (*vm, names.copy(id, copy))).collect();
+    let copies = host.service.copies.iter().map(|(vm, copy)| (vm, names.copy(id, copy))).collect();
     let open = host.service.jobs.iter().filter(|job| !job.state.ended());
     let jobs = open
         .map(|job| (names.job(id, job.id), job.kind, job.stage, job.session.map(|s| names.session(s))))
         .collect();
-    let machines =
-        host.machines.iter().map(|(vm, m)| machine(sim, CopyId { host: id, vm: *vm }, m)).collect();
+    let machines = host.machines.iter().map(|(vm, m)| machine(sim, CopyId { host: id, vm }, m)).collect();
     HostView { up: host.up, trust: host.service.trust, accepts: host.service.accepts, copies, jobs, machines }
 }
 

@@ -79,6 +79,8 @@ impl Shape {
                 disks: vec![disk],
                 guest: None,
                 power: Power::Running,
+                adapters: Vec::new(),
+                integration_services: true,
             })?;
         }
         Ok(sim)

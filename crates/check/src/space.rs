@@ -212,7 +212,11 @@ impl Bounds {
     #[must_use]
     pub fn all() -> Self {
         Self {
-            calls: Call::ALL.iter().copied().filter(|call| *call != Call::DestroyVm).collect(),
+            calls: Call::ALL
+                .iter()
+                .copied()
+                .filter(|call| !matches!(call, Call::DestroyVm | Call::SetAdapters))
+                .collect(),
             shutdowns: true,
             distrust: true,
             workers: true,

@@ -280,6 +280,7 @@ fn own(trigger: &Trigger) -> bool {
                 | Call::RemoveCheckpoints
                 | Call::Modify
                 | Call::ResetStatistics
+                | Call::SetAdapters
                 | Call::Remove
                 | Call::AsReplica
         ) | Trigger::Event(hvrsim_replica::rule::Event::HostCrash)

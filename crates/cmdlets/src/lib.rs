@@ -7,6 +7,7 @@
 
 pub mod table;
 
+mod adapter;
 mod bind;
 mod check;
 mod error;

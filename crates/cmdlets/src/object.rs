@@ -6,7 +6,7 @@ mod properties;
 
 use std::fmt;
 
-use hvrsim_sim::look::{CopyView, Look, PointView};
+use hvrsim_sim::look::{AdapterView, CopyView, Look, PointView};
 use hvrsim_types::id::{CopyId, HostId};
 use hvrsim_types::time::{Instant, Span};
 
@@ -126,11 +126,16 @@ struct Scene<'a> {
     host: HostId,
     copy: Option<&'a CopyView>,
     point: Option<&'a PointView>,
+    adapter: Option<&'a AdapterView>,
     /// A user's checkpoint: its number from 1.
     checkpoint: u32,
 }
 
-impl Scene<'_> {
+impl<'a> Scene<'a> {
+    const fn of(host: HostId, copy: Option<&'a CopyView>, look: &'a dyn Look) -> Self {
+        Self { look, host, copy, point: None, adapter: None, checkpoint: 0 }
+    }
+
     fn of_copy(&self, read: impl FnOnce(&CopyView) -> PropertyValue) -> PropertyValue {
         self.copy.map_or(PropertyValue::Null, read)
     }
@@ -165,29 +170,34 @@ impl Object {
     /// The object of a class that stands for a copy: itself, its relationship or its statistics.
     #[must_use]
     pub fn of_copy(class: Class, view: &CopyView, look: &dyn Look) -> Self {
-        Self::new(class, &Scene { look, host: view.copy.host, copy: Some(view), point: None, checkpoint: 0 })
+        Self::new(class, &Scene::of(view.copy.host, Some(view), look))
     }
 
     /// A recovery point of a copy.
     #[must_use]
     pub fn of_point(view: &CopyView, point: &PointView, look: &dyn Look) -> Self {
-        Self::new(
-            Class::Snapshot,
-            &Scene { look, host: view.copy.host, copy: Some(view), point: Some(point), checkpoint: 0 },
-        )
+        let scene = Scene { point: Some(point), ..Scene::of(view.copy.host, Some(view), look) };
+        Self::new(Class::Snapshot, &scene)
     }
 
     /// A user's checkpoint of a copy, counted from 1.
     #[must_use]
     pub fn of_checkpoint(view: &CopyView, checkpoint: u32, look: &dyn Look) -> Self {
-        let scene = Scene { look, host: view.copy.host, copy: Some(view), point: None, checkpoint };
+        let scene = Scene { checkpoint, ..Scene::of(view.copy.host, Some(view), look) };
         Self::new(Class::Snapshot, &scene)
+    }
+
+    /// A network adapter of a copy, or its addresses after a failover.
+    #[must_use]
+    pub fn of_adapter(class: Class, view: &CopyView, adapter: &AdapterView, look: &dyn Look) -> Self {
+        let scene = Scene { adapter: Some(adapter), ..Scene::of(view.copy.host, Some(view), look) };
+        Self::new(class, &scene)
     }
 
     /// A host's settings, or who may send to it.
     #[must_use]
     pub fn of_host(class: Class, host: HostId, look: &dyn Look) -> Self {
-        Self::new(class, &Scene { look, host, copy: None, point: None, checkpoint: 0 })
+        Self::new(class, &Scene::of(host, None, look))
     }
 
     /// Its class.
@@ -246,7 +256,9 @@ impl Class {
             Self::Entry => properties::ENTRY,
             Self::Machine => properties::MACHINE,
             Self::Snapshot => properties::SNAPSHOT,
-            Self::AdapterFailover | Self::Adapter | Self::Disk => &[],
+            Self::AdapterFailover => properties::ADAPTER_FAILOVER,
+            Self::Adapter => properties::ADAPTER,
+            Self::Disk => &[],
         }
     }
 

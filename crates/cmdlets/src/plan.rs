@@ -11,6 +11,7 @@ use hvrsim_types::time::{Instant, Span};
 use jiff::civil;
 use uuid::Uuid;
 
+use crate::adapter;
 use crate::bind::Call;
 use crate::check::{Names, check, host_named, is_local, is_wildcard};
 use crate::error::BindError;
@@ -221,8 +222,14 @@ impl Planner<'_> {
     fn shown(&self, hosts: &[HostId]) -> Result<Option<String>, BindError> {
         let verb = self.call.cmdlet().verb;
         let of_hosts = matches!(verb, Verb::GetServer | Verb::GetEntry | Verb::TestConnection);
-        let of_copies =
-            matches!(verb, Verb::GetReplication | Verb::MeasureReplication | Verb::GetVm | Verb::GetSnapshot);
+        let of_copies = matches!(
+            verb,
+            Verb::GetReplication
+                | Verb::MeasureReplication
+                | Verb::GetVm
+                | Verb::GetSnapshot
+                | Verb::GetAdapterFailover
+        );
         if !of_hosts && !of_copies {
             return Ok(None);
         }
@@ -260,6 +267,7 @@ impl Planner<'_> {
             Verb::GetReplication => show::replication(self.call, self.look, &copies),
             Verb::MeasureReplication => show::measure(self.call, self.look, &copies),
             Verb::GetVm => show::machines(self.call, self.look, &copies),
+            Verb::GetAdapterFailover => show::adapters(self.call, self.look, &copies)?,
             _ => show::snapshots(self.call, self.look, &copies),
         }))
     }
@@ -355,6 +363,8 @@ impl Planner<'_> {
                 Operation::RevertFailover
             }
             Verb::CompleteFailover => Operation::CommitFailover,
+            Verb::SetAdapterFailover => adapter::set_failover(call, self.look, on)?,
+            Verb::SetAdapter => adapter::set_test(call, self.look, on)?,
             Verb::StartVm => Operation::StartVm,
             Verb::StopVm if call.switch("TurnOff") => Operation::TurnOffVm,
             Verb::StopVm if call.switch("Save") => Operation::SaveVm,
@@ -369,6 +379,7 @@ impl Planner<'_> {
             | Verb::GetSnapshot
             | Verb::GetServer
             | Verb::GetEntry
+            | Verb::GetAdapterFailover
             | Verb::TestConnection
             | Verb::Lacking => return Ok(()),
         };

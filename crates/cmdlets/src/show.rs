@@ -7,6 +7,7 @@ use hvrsim_types::state::Mode;
 
 use crate::bind::Call;
 use crate::check::host_named;
+use crate::error::BindError;
 use crate::object::{Class, Object, PropertyValue};
 use crate::value::Value;
 
@@ -73,7 +74,13 @@ const fn columns(class: Class) -> &'static [&'static str] {
         Class::Entry => &["AllowedPS", "StorageLoc", "TrustGroup"],
         Class::Machine => &["Name", "State", "ReplicationMode", "ReplicationState", "ReplicationHealth"],
         Class::Snapshot => &["VMName", "SnapshotType", "CreationTime", "Point", "Id", "Name"],
-        Class::Health | Class::AdapterFailover | Class::Adapter | Class::Disk => &[],
+        Class::AdapterFailover => {
+            &["VMName", "Name", "IPv4Address", "IPv4SubnetMask", "IPv6Address", "IPv6SubnetPrefixLength"]
+        }
+        Class::Adapter => {
+            &["VMName", "Name", "SwitchName", "IPAddresses", "TestReplicaSwitchName", "TestReplicaPoolName"]
+        }
+        Class::Health | Class::Disk => &[],
     }
 }
 
@@ -147,11 +154,31 @@ pub(crate) fn entries(call: &Call, look: &dyn Look, host: HostId) -> String {
 #[must_use]
 pub fn returned(class: Class, on: CopyId, look: &dyn Look) -> String {
     let Some(view) = look.copy(on) else { return String::new() };
+    if matches!(class, Class::Adapter | Class::AdapterFailover) {
+        let adapters = look.adapters(on);
+        let made: Vec<_> = adapters.iter().map(|one| Object::of_adapter(class, &view, one, look)).collect();
+        return objects(class, &made);
+    }
     let object = match class {
         Class::Snapshot => Object::of_checkpoint(&view, view.checkpoints, look),
         _ => Object::of_copy(class, &view, look),
     };
     objects(class, &[object])
+}
+
+/// `Get-VMNetworkAdapterFailoverConfiguration`.
+pub(crate) fn adapters(
+    call: &Call,
+    look: &dyn Look,
+    copies: &[(CopyId, CopyView)],
+) -> Result<String, BindError> {
+    let mut shown = Vec::new();
+    for (copy, view) in copies {
+        for (_, adapter) in crate::adapter::chosen(call, look, *copy)? {
+            shown.push(Object::of_adapter(Class::AdapterFailover, view, &adapter, look));
+        }
+    }
+    Ok(objects(Class::AdapterFailover, &shown))
 }
 
 /// `Get-VM`, with the replication properties in place of the host's counters, which are not simulated.

@@ -127,6 +127,9 @@ pub(crate) enum Verb {
     TestConnection,
     GetServer,
     GetEntry,
+    GetAdapterFailover,
+    SetAdapterFailover,
+    SetAdapter,
     /// The model lacks what it acts on.
     Lacking,
 }

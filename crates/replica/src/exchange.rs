@@ -3,6 +3,7 @@
 use hvrsim_types::code::ReturnCode;
 use hvrsim_types::id::{CopyId, Epoch, ExchangeId, HostId, JobId, LogSeq, PointId, SessionId, SwapId, VmId};
 use hvrsim_types::job::{JobState, JobType};
+use hvrsim_types::network::AdapterChange;
 use hvrsim_types::state::{Mode, Power, ReplicationState, ReplicationType};
 use hvrsim_types::time::{Instant, Span};
 use serde::{Deserialize, Serialize};
@@ -371,6 +372,8 @@ pub enum Effect {
         /// Add one.
         add: bool,
     },
+    /// Change the machine's network adapters.
+    SetAdapters(Vec<AdapterChange>),
     /// Make the machine with empty disks of the sizes that the other host's has.
     CreateCopy {
         /// The other host.
@@ -573,10 +576,11 @@ impl Cause {
 pub enum Output {
     /// Carry this out on the machine's copy on this host.
     Effect(VmId, Effect),
+    // Boxed: every output is as large as the largest one.
     /// Send a request.
-    Request(HostId, Envelope<Request>),
+    Request(HostId, Box<Envelope<Request>>),
     /// Send an answer.
-    Reply(HostId, Envelope<Reply>),
+    Reply(HostId, Box<Envelope<Reply>>),
     /// Set a timer, in place of one of the same kind.
     SetTimer(VmId, TimerKind, Instant),
     /// Cancel a timer.

@@ -1,6 +1,6 @@
 //! Jobs of a host: at most one mutating job a relationship, kept five minutes after the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use hvrsim_types::code::ReturnCode;
 use hvrsim_types::id::{JobId, SessionId, VmId};
@@ -78,13 +78,19 @@ pub struct Job {
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct Jobs {
     all: BTreeMap<JobId, Job>,
+    /// Jobs that ended and are still known, in the order of their ends.
+    ended: VecDeque<JobId>,
     last: u64,
 }
 
 impl Jobs {
     /// Starts a job and forgets those that ended long ago.
     pub fn start(&mut self, vm: VmId, kind: JobType, stage: Stage, now: Instant) -> JobId {
-        self.all.retain(|_, job| job.ended.is_none_or(|end| end + KEPT_AFTER_END > now));
+        while self.ended.front().is_some_and(|id| self.is_forgotten(*id, now)) {
+            if let Some(id) = self.ended.pop_front() {
+                self.all.remove(&id);
+            }
+        }
         self.last += 1;
         let id = JobId(self.last);
         let state = if stage == Stage::Scheduled { JobState::Starting } else { JobState::Running };
@@ -102,6 +108,23 @@ impl Jobs {
         };
         self.all.insert(id, job);
         id
+    }
+
+    fn is_forgotten(&self, id: JobId, now: Instant) -> bool {
+        let ended = self.all.get(&id).and_then(|job| job.ended);
+        ended.is_some_and(|end| end + KEPT_AFTER_END <= now)
+    }
+
+    /// A job ends with this state and error.
+    pub fn end(&mut self, id: JobId, state: JobState, error: ReturnCode, text: &str, now: Instant) {
+        let Some(job) = self.all.get_mut(&id) else { return };
+        job.state = state;
+        job.stage = Stage::Ended;
+        job.error = error;
+        text.clone_into(&mut job.error_text);
+        if job.ended.replace(now).is_none() {
+            self.ended.push_back(id);
+        }
     }
 
     /// A job that is still known.

@@ -3,6 +3,7 @@
 //! Cmdlets and WMI methods are two spellings of these; names are resolved to ids before.
 
 use hvrsim_types::id::{HostId, JobId, PointId};
+use hvrsim_types::network::AdapterChange;
 use hvrsim_types::time::{Instant, Span};
 use serde::{Deserialize, Serialize};
 
@@ -215,6 +216,8 @@ pub enum Operation {
     Remove,
     /// `ResetReplicationStatistics(Ex)`, `Reset-VMReplicationStatistics`.
     ResetStatistics,
+    /// `SetFailoverNetworkAdapterSettings`, `Set-VMNetworkAdapterFailoverConfiguration`, `Set-VMNetworkAdapter`.
+    SetAdapters(Vec<AdapterChange>),
     /// `Start-VM`.
     StartVm,
     /// `Stop-VM`: the guest shuts down.

@@ -96,6 +96,8 @@ calls! {
     Remove: "Remove-VMReplication", "RemoveReplicationRelationshipEx";
     /// Zero the statistics.
     ResetStatistics: "Reset-VMReplicationStatistics", "ResetReplicationStatisticsEx";
+    /// Change network adapters.
+    SetAdapters: "Set-VMNetworkAdapterFailoverConfiguration", "SetFailoverNetworkAdapterSettings";
     /// Start the virtual machine.
     StartVm: "Start-VM", "RequestStateChange(2)";
     /// Shut the guest down.
@@ -142,6 +144,7 @@ impl Operation {
             Self::InitiateFailback { .. } => Call::InitiateFailback,
             Self::Remove => Call::Remove,
             Self::ResetStatistics => Call::ResetStatistics,
+            Self::SetAdapters(_) => Call::SetAdapters,
             Self::StartVm => Call::StartVm,
             Self::StopVm => Call::StopVm,
             Self::TurnOffVm => Call::TurnOffVm,

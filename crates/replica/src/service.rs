@@ -1,12 +1,11 @@
 //! The replication service of one host: decides by the table, changes states, keeps jobs.
 
-use std::collections::BTreeMap;
-
 use hvrsim_types::code::ReturnCode;
 use hvrsim_types::id::{ExchangeId, HostId, JobId, PointId, SessionId, SwapId, VmId, scoped};
 use hvrsim_types::job::{JobState, JobType};
 use hvrsim_types::state::{Mode, Power, ReplicationState};
 use hvrsim_types::time::{Calendar, Instant};
+use hvrsim_types::vm_map::VmMap;
 use serde::{Deserialize, Serialize};
 
 use crate::copy::{Asked, Asking, Copy, Pause, Phase, Received, Run, RunStep};
@@ -26,7 +25,7 @@ pub struct Service {
     /// What other hosts find when they authenticate to this one.
     pub trust: Trust,
     /// The machines on this host.
-    pub copies: BTreeMap<VmId, Copy>,
+    pub copies: VmMap<Copy>,
     /// The jobs.
     pub jobs: Jobs,
     last_id: u64,
@@ -101,7 +100,7 @@ impl Service {
             host,
             accepts,
             trust: Trust::Intact,
-            copies: BTreeMap::new(),
+            copies: VmMap::default(),
             jobs: Jobs::default(),
             last_id: 0,
         }
@@ -120,7 +119,7 @@ impl Service {
     ) -> Option<Outcome> {
         let machine = if vm.is_extended() { vm.machine() } else { vm };
         let known = self.copies.contains_key(&machine);
-        let copy = self.copies.entry(machine).or_default();
+        let copy = self.copies.or_default(machine);
         // Out of its place while one of both relationships works and may look at the other.
         let mut extended = copy.extended.take();
         let (copy, beside) = if vm.is_extended() {
@@ -175,7 +174,7 @@ impl Service {
 
     /// Adds a machine that is not replicated.
     pub fn add(&mut self, vm: VmId) {
-        self.copies.entry(vm).or_default();
+        self.copies.or_default(vm);
     }
 }
 
@@ -486,7 +485,7 @@ impl Work<'_> {
     pub(crate) fn send(&mut self, to: HostId, body: Request) -> ExchangeId {
         let exchange = ExchangeId(self.next_id());
         let envelope = Envelope { exchange, vm: self.vm, from: self.host, epoch: self.copy.epoch, body };
-        self.out.push(Output::Request(to, envelope));
+        self.out.push(Output::Request(to, Box::new(envelope)));
         exchange
     }
 
@@ -499,7 +498,7 @@ impl Work<'_> {
     pub(crate) fn answer<T>(&mut self, to: &Envelope<T>, body: Reply) {
         let envelope =
             Envelope { exchange: to.exchange, vm: to.vm, from: self.host, epoch: self.copy.epoch, body };
-        self.out.push(Output::Reply(to.from, envelope));
+        self.out.push(Output::Reply(to.from, Box::new(envelope)));
     }
 
     /// Starts the copy's mutating job.
@@ -534,14 +533,8 @@ impl Work<'_> {
     }
 
     pub(crate) fn close_job(&mut self, id: JobId, state: JobState, code: ReturnCode, text: &str) {
-        let now = self.moment.now;
-        let Some(job) = self.jobs.get_mut(id) else { return };
-        job.state = state;
-        job.stage = Stage::Ended;
-        job.error = code;
-        text.clone_into(&mut job.error_text);
-        job.ended = Some(now);
-        let kind = job.kind;
+        let Some(kind) = self.jobs.get(id).map(|job| job.kind) else { return };
+        self.jobs.end(id, state, code, text, self.moment.now);
         self.note(Note::JobEnded { job: id, kind, state, code, text: text.to_owned() });
     }
 

@@ -167,6 +167,13 @@ fn text(names: &Names, record: &Record) -> Option<String> {
             format!("  no answer; next attempt at {}", record.at + *after)
         }
         What::Note(note) => return self::note(note),
+        What::Address { address, heard: true, .. } => {
+            let address = address.map_or_else(|| "one of DHCP".to_owned(), |a| a.to_string());
+            format!("  the guest takes the failover address {address}")
+        }
+        What::Address { heard: false, .. } => {
+            "! the guest was told its failover address and does not hear".to_owned()
+        }
         What::WorkerCrash => "! the worker process of the machine crashed".to_owned(),
         What::Trust(trust) => format!("! {}", trust.text()),
         What::Incident { name, to } => {

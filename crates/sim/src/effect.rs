@@ -32,10 +32,10 @@ impl<D: DiskStore> Sim<D> {
                     Request::Delta { log, .. } => log.bytes + MESSAGE_BYTES,
                     _ => MESSAGE_BYTES,
                 };
-                self.send(host, to, bytes, Message::Request(to, Box::new(envelope)));
+                self.send(host, to, bytes, Message::Request(to, envelope));
             }
             Output::Reply(to, envelope) => {
-                self.send(host, to, MESSAGE_BYTES, Message::Reply(to, Box::new(envelope)));
+                self.send(host, to, MESSAGE_BYTES, Message::Reply(to, envelope));
             }
             Output::SetTimer(vm, kind, at) => self.world.set_timer(CopyId { host, vm }, kind, at),
             Output::CancelTimer(vm, kind) => self.world.cancel_timer(CopyId { host, vm }, kind),
@@ -180,6 +180,7 @@ impl<D: DiskStore> Sim<D> {
         match *effect {
             Effect::Power(power) => self.set_power(copy, power)?,
             Effect::Checkpoints { add } => self.checkpoint(copy, add)?,
+            Effect::SetAdapters(ref changes) => self.set_adapters(copy, changes),
             Effect::CreateCopy { like } => self.create_copy(copy, like)?,
             Effect::LogStart => self.store.log_start(copy)?,
             Effect::LogStop => {
@@ -216,6 +217,7 @@ impl<D: DiskStore> Sim<D> {
             Effect::DropPoint(point) => {
                 self.break_sessions(|s| s.spec.source == copy.host && s.spec.view == Some(point))?;
                 self.store.point_drop(copy, point)?;
+                self.forget_point(copy, point);
             }
             Effect::Rollback(point) => self.rollback(copy, point)?,
             Effect::FailoverDisk { view } => {
@@ -262,6 +264,7 @@ impl<D: DiskStore> Sim<D> {
         self.record(Some(copy.host), Some(copy.vm), What::Power(power));
         if power == Power::Running {
             self.look_for_trouble(copy);
+            self.network_starts(copy);
         }
         Ok(())
     }
@@ -291,6 +294,7 @@ impl<D: DiskStore> Sim<D> {
         let content = self.world.ledger.begin(copy.vm);
         let mut machine = new_machine(content);
         machine.mixed = true;
+        machine.adapters = self.new_adapters(copy);
         self.world.host_mut(copy.host).machines.insert(copy.vm, machine);
         Ok(())
     }
@@ -313,6 +317,18 @@ impl<D: DiskStore> Sim<D> {
         Ok(())
     }
 
+    /// A point that nobody keeps any more.
+    fn forget_point(&mut self, copy: CopyId, point: PointId) {
+        let kept = |host| {
+            let there = CopyId { host, vm: copy.vm };
+            self.world.machine(there).is_some() && self.store.has_point(there, point)
+        };
+        let mut hosts = (0..self.world.hosts.len()).filter_map(|n| u16::try_from(n).ok()).map(HostId);
+        if !hosts.any(kept) {
+            self.world.points.remove(&point);
+        }
+    }
+
     pub(crate) fn rollback(&mut self, copy: CopyId, point: PointId) -> StoreResult<()> {
         self.break_sessions(|s| s.spec.target == copy.host && s.leader.vm.machine() == copy.vm)?;
         self.store.point_rollback(copy, point)?;
@@ -332,7 +348,10 @@ impl<D: DiskStore> Sim<D> {
         let dropped =
             self.world.machine(copy).map(|m| self.world.ledger.lost(m.content.live, m.content.base));
         self.store.failover_discard(copy)?;
-        self.with(copy, |m| m.content.live = m.content.base);
+        self.with(copy, |m| {
+            m.content.live = m.content.base;
+            m.to_be_told = false;
+        });
         self.tell_lost(copy, dropped.unwrap_or_default());
         Ok(())
     }
@@ -381,6 +400,7 @@ impl<D: DiskStore> Sim<D> {
         self.store.failover_create(copy, view)?;
         let content = point.and_then(|p| self.world.points.get(&p)).map(|p| p.content);
         self.with(copy, |m| m.content.live = content.unwrap_or(m.content.base));
+        self.adapters_failed_over(copy);
         self.input(copy, Input::FailoverReady)?;
         self.tell_failed_over(copy, point);
         Ok(())
@@ -446,7 +466,7 @@ impl<D: DiskStore> Sim<D> {
 
     /// Where what a replica receives is written: on its primary, or, at the third host of a chain, on the first one
     /// unless the middle copy is failed over.
-    fn origin(&self, copy: CopyId) -> Option<CopyId> {
+    pub(crate) fn origin(&self, copy: CopyId) -> Option<CopyId> {
         let first = self.other_copy(copy)?;
         let middle = self.world.host(first.host).service.copies.get(&first.vm);
         let passes_on = middle.is_some_and(|c| {
@@ -561,6 +581,7 @@ impl<D: DiskStore> Sim<D> {
                 }
                 self.record_session(id, &session, true);
                 if source != session.leader.host {
+                    self.adapters_failed_over(target);
                     self.tell_difference(target, CopyId { host: source, vm: target.vm }, target);
                 }
                 Ok(Some((session.leader, Input::SessionDone(id))))
@@ -710,7 +731,7 @@ impl<D: DiskStore> Sim<D> {
     pub(crate) fn copies_on(&self, host: HostId) -> Vec<CopyId> {
         let service = &self.world.host(host).service;
         let mut all = Vec::new();
-        for vm in self.world.host(host).machines.keys().copied() {
+        for vm in self.world.host(host).machines.keys() {
             let copy = CopyId { host, vm };
             all.extend(service.relationship(vm.extended()).map(|_| copy.extended()));
             all.push(copy);

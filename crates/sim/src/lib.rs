@@ -7,6 +7,7 @@
 //! * [`ledger`]: which content every copy has, and what is lost
 //! * [`link`], [`guest`]: links and guests
 //! * [`incident`]: what breaks
+//! * `network`: network adapters at a failover
 //! * [`trace`]: records and the digest
 //! * [`pending`]: what is under way, and letting any of it come first
 //! * [`look`]: what clients see; [`watch`]: what records tell of protection
@@ -23,6 +24,7 @@ pub mod ledger;
 pub mod link;
 pub mod look;
 mod looking;
+mod network;
 pub mod pending;
 pub mod sim;
 pub mod store;

@@ -4,6 +4,7 @@ use hvrsim_replica::operation::Settings;
 use hvrsim_types::code::ReturnCode;
 use hvrsim_types::id::{CopyId, HostId, JobId, PointId, VmId};
 use hvrsim_types::job::{JobState, JobType};
+use hvrsim_types::network::Adapter;
 use hvrsim_types::state::{Health, Mode, Power, ReplicationState, ReplicationType};
 use hvrsim_types::time::{Calendar, Instant, Span};
 use uuid::Uuid;
@@ -97,6 +98,15 @@ pub struct PointView {
     pub kind: ReplicationType,
 }
 
+/// A network adapter.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AdapterView {
+    /// Its GUID, the same on every copy.
+    pub guid: Uuid,
+    /// How it is set up on this copy.
+    pub adapter: Adapter,
+}
+
 /// A job.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct JobView {
@@ -156,6 +166,10 @@ pub trait Look {
     fn reaches(&self, from: HostId, to: HostId) -> bool;
     /// A copy, if the host holds one; or its extended relationship, by the id that [`CopyId::extended`] gives it.
     fn copy(&self, copy: CopyId) -> Option<CopyView>;
+    /// The network adapters of a copy.
+    fn adapters(&self, copy: CopyId) -> Vec<AdapterView>;
+    /// Whether a host has a switch of that name.
+    fn has_switch(&self, host: HostId, name: &str) -> bool;
     /// The recovery points kept on a copy, oldest first.
     fn points(&self, copy: CopyId) -> Vec<PointView>;
     /// The point with this GUID, wherever it is kept.

@@ -4,10 +4,11 @@ use hvrsim_replica::copy::Copy;
 use hvrsim_replica::job::{Job, KEPT_AFTER_END, Stage};
 use hvrsim_types::id::{CopyId, HostId, JobId, PointId, VmId, guid};
 use hvrsim_types::job::JobState;
+use hvrsim_types::network::Adapter;
 use hvrsim_types::time::{Calendar, Instant};
 use uuid::Uuid;
 
-use crate::look::{CopyView, JobView, Look, PointView, StatisticsView};
+use crate::look::{AdapterView, CopyView, JobView, Look, PointView, StatisticsView};
 use crate::sim::Sim;
 use crate::store::DiskStore;
 use crate::world::{Machine, VmInfo};
@@ -146,6 +147,20 @@ impl<D: DiskStore> Look for Sim<D> {
             checkpoints: machine.checkpoints,
             inconsistent: state.inconsistent,
         })
+    }
+
+    fn adapters(&self, copy: CopyId) -> Vec<AdapterView> {
+        let Some(machine) = self.world.machine(copy) else { return Vec::new() };
+        let vm = &self.world.vm(copy.vm).name;
+        let view = |(number, adapter): (usize, &Adapter)| AdapterView {
+            guid: guid(self.world.seed, "adapter", &format!("{vm}/{number}")),
+            adapter: adapter.clone(),
+        };
+        machine.adapters.iter().enumerate().map(view).collect()
+    }
+
+    fn has_switch(&self, host: HostId, name: &str) -> bool {
+        self.world.host(host).has_switch(name)
     }
 
     fn points(&self, copy: CopyId) -> Vec<PointView> {

@@ -1,12 +1,14 @@
 //! The simulator: a world and its disks, driven by one event after the other.
 
 use hvrsim_replica::Service;
+use hvrsim_replica::copy::Phase;
 use hvrsim_replica::exchange::{Input, Outcome, Output};
 use hvrsim_replica::operation::Operation;
 use hvrsim_replica::profile::Profile;
 use hvrsim_replica::rule::{Facts, Storage};
 use hvrsim_replica::service::Moment;
 use hvrsim_types::id::{CopyId, HostId, VmId, guid};
+use hvrsim_types::network::Adapter;
 use hvrsim_types::size::{Bytes, CELL, Rate};
 use hvrsim_types::state::Power;
 use hvrsim_types::time::{Calendar, Instant, Span};
@@ -32,6 +34,10 @@ pub struct NewVm {
     pub guest: Option<GuestProfile>,
     /// Power at the start.
     pub power: Power,
+    /// Its network adapters.
+    pub adapters: Vec<Adapter>,
+    /// The guest's integration services answer.
+    pub integration_services: bool,
 }
 
 /// Why a scripted write is not possible.
@@ -84,8 +90,9 @@ impl<D: DiskStore> Sim<D> {
             up: true,
             boot: 0,
             disk_rate: Rate(disk_rate.0.max(1)),
+            switches: None,
             service: Service::new(id, accepts),
-            machines: std::collections::BTreeMap::new(),
+            machines: hvrsim_types::vm_map::VmMap::default(),
         });
         id
     }
@@ -106,10 +113,12 @@ impl<D: DiskStore> Sim<D> {
         let sizes = self.store.sizes(copy);
         let disks = vm.disks.into_iter().zip(sizes).map(|(spec, size)| DiskSpec { size, ..spec }).collect();
         let guid = guid(self.world.seed, "vm", &vm.name);
-        self.world.vms.push(VmInfo { name: vm.name, guid, disks, guest: vm.guest });
+        let NewVm { name, guest, adapters, integration_services, .. } = vm;
+        self.world.vms.push(VmInfo { name, guid, disks, guest, adapters, integration_services });
         let content = self.world.ledger.begin(id);
         let mut machine = new_machine(content);
         machine.power = vm.power;
+        machine.adapters = self.new_adapters(copy);
         self.world.host_mut(vm.host).machines.insert(id, machine);
         self.world.host_mut(vm.host).service.add(id);
         Ok(id)
@@ -187,23 +196,25 @@ impl<D: DiskStore> Sim<D> {
                 session_wrote: false,
             };
         };
-        let wrote = |s: &crate::world::Session| s.leader == copy;
-        let session_wrote = self
-            .world
-            .sessions
-            .iter()
-            .any(|(id, session)| wrote(session) && self.store.resync_counts(*id).has_written());
+        let glance = self.store.glance(copy);
+        let state = self.world.host(copy.host).service.relationship(copy.vm);
+        let session_wrote = match state.map(|state| &state.phase) {
+            Some(Phase::Failback(run)) if self.world.sessions.contains_key(&run.session) => {
+                self.store.resync_counts(run.session).has_written()
+            }
+            _ => false,
+        };
         Facts {
             // The service itself writes what an extended relationship sends: a machine's crash spoils nothing of it.
             power: if copy.vm.is_extended() { Power::Off } else { machine.power },
             checkpoints: machine.checkpoints,
-            test_vm: copy.vm == copy.vm.machine() && self.store.has_test(copy),
+            test_vm: copy.vm == copy.vm.machine() && glance.has_test,
             primary_runs: false,
             disk_missing: self.world.has(Ill::DiskMissing, Target::Copy(copy)),
             storage: self.world.storage(copy.host),
             directory_down: self.world.directory_down(),
-            sizes: self.store.sizes(copy).into_iter().map(|size| size.0).collect(),
-            pending_bytes: self.store.log_pending(copy),
+            sizes: glance.sizes,
+            pending_bytes: glance.pending_bytes,
             session_wrote,
         }
     }
@@ -407,6 +418,8 @@ pub(crate) fn new_machine(content: crate::ledger::Position) -> Machine {
         unsent: None,
         mixed: false,
         checkpoint: None,
+        adapters: Vec::new(),
+        to_be_told: false,
     }
 }
 

@@ -34,10 +34,13 @@ impl<D: DiskStore> Sim<D> {
         let (test, info) = (copy.test(), self.world.vm(copy.vm));
         let name = format!("{}{TEST_SUFFIX}", info.name);
         let guid = guid(self.world.seed, "vm", &name);
-        let info = VmInfo { name, guid, disks: info.disks.clone(), guest: info.guest };
+        let info = VmInfo { name, guid, ..info.clone() };
         self.world.test_vms.insert(test.vm, info);
+        let mut machine = new_machine(content);
+        machine.adapters = self.test_adapters(copy);
+        machine.to_be_told = !machine.adapters.is_empty();
         let host = self.world.host_mut(copy.host);
-        host.machines.insert(test.vm, new_machine(content));
+        host.machines.insert(test.vm, machine);
         host.service.add_test(test.vm);
         self.record(Some(test.host), Some(test.vm), What::Machine { made: true });
         self.input(copy, Input::TestReady)

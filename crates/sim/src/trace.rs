@@ -1,6 +1,8 @@
 //! The trace: everything that went in and came out, with a running digest. It is the single source of
 //! every report.
 
+use std::net::IpAddr;
+
 use hvrsim_replica::exchange::{Note, Refusal};
 use hvrsim_replica::service::Trust;
 use hvrsim_resync::heat::HeatMap;
@@ -142,6 +144,15 @@ pub enum What {
         /// All that the copy keeps.
         points: Vec<Choice>,
     },
+    /// The guest was told its address after a failover.
+    Address {
+        /// Of which adapter, from 0.
+        adapter: u8,
+        /// The address; `None` is from a DHCP server.
+        address: Option<IpAddr>,
+        /// Its integration services took it.
+        heard: bool,
+    },
 }
 
 /// A recovery point that a failover may choose.
@@ -175,6 +186,8 @@ pub enum Finding {
     SplitBrain,
     /// A machine was started from disks that a broken failback left inconsistent.
     StartedInconsistent,
+    /// Two machines that run are on a switch of the same name with the same address.
+    AddressClash,
 }
 
 impl Finding {
@@ -184,11 +197,12 @@ impl Finding {
         match self {
             Self::SplitBrain => "split-brain",
             Self::StartedInconsistent => "started-from-inconsistent-disks",
+            Self::AddressClash => "address-clash",
         }
     }
 
     /// All findings.
-    pub const ALL: &'static [Self] = &[Self::SplitBrain, Self::StartedInconsistent];
+    pub const ALL: &'static [Self] = &[Self::SplitBrain, Self::StartedInconsistent, Self::AddressClash];
 }
 
 /// One record.

@@ -7,9 +7,11 @@ use hvrsim_replica::exchange::{Envelope, Log, Reply, Request, SessionSpec, Timer
 use hvrsim_replica::profile::Profile;
 use hvrsim_replica::rule::Storage;
 use hvrsim_types::id::{CopyId, EXTENDED_SUFFIX, ExchangeId, HostId, JobId, PointId, SessionId, VmId};
+use hvrsim_types::network::Adapter;
 use hvrsim_types::size::{Bytes, Rate};
 use hvrsim_types::state::Power;
 use hvrsim_types::time::{Calendar, Instant, Span};
+use hvrsim_types::vm_map::VmMap;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -36,10 +38,12 @@ pub struct Host {
     pub boot: u32,
     /// What its disks read and write, in bytes a second.
     pub disk_rate: Rate,
+    /// The names of its switches; `None`: it has every switch.
+    pub switches: Option<Vec<String>>,
     /// Its replication service.
     pub service: Service,
     /// Its machines.
-    pub machines: BTreeMap<VmId, Machine>,
+    pub machines: VmMap<Machine>,
 }
 
 /// A copy of a machine, as its host has it.
@@ -59,6 +63,10 @@ pub struct Machine {
     pub mixed: bool,
     /// What the newest user's checkpoint holds: the point of the store that keeps it, and its content.
     pub checkpoint: Option<(PointId, Position)>,
+    /// Its network adapters.
+    pub adapters: Vec<Adapter>,
+    /// At its next start the guest is told the addresses after a failover.
+    pub to_be_told: bool,
 }
 
 /// Contents of what belongs to a copy.
@@ -114,6 +122,10 @@ pub struct VmInfo {
     pub disks: Vec<DiskSpec>,
     /// Its guest.
     pub guest: Option<GuestProfile>,
+    /// Its network adapters as they were made.
+    pub adapters: Vec<Adapter>,
+    /// The guest's integration services answer: it can be told its addresses.
+    pub integration_services: bool,
 }
 
 /// What happens at a moment.
@@ -385,7 +397,7 @@ impl World {
     pub fn copies(&self) -> impl Iterator<Item = CopyId> + '_ {
         self.hosts.iter().enumerate().flat_map(|(index, host)| {
             let host_id = HostId(u16::try_from(index).unwrap_or(u16::MAX));
-            host.machines.keys().map(move |vm| CopyId { host: host_id, vm: *vm })
+            host.machines.keys().map(move |vm| CopyId { host: host_id, vm })
         })
     }
 

@@ -7,13 +7,17 @@
 //! * [`disks`]: sets of a machine's disks
 //! * [`state`]: replication states, modes, health, power, with both spellings
 //! * [`code`]: return codes of the WMI methods
+//! * [`vm_map`]: a map by machine
 //! * [`job`]: job types and states
+//! * [`network`]: network adapters
 
 pub mod code;
 pub mod disks;
 pub mod id;
 pub mod job;
 pub mod near;
+pub mod network;
 pub mod size;
 pub mod state;
 pub mod time;
+pub mod vm_map;

@@ -7,6 +7,7 @@ use hvrsim_sim::look::Look;
 use hvrsim_types::code::ReturnCode;
 use hvrsim_types::id::{CopyId, HostId};
 use hvrsim_types::near::nearest;
+use hvrsim_types::network::{AdapterChange, AdapterSetting};
 use hvrsim_types::state::Mode;
 use hvrsim_types::time::{Instant, Span};
 
@@ -390,18 +391,37 @@ impl Invocation<'_> {
     }
 
     fn adapters(&self) -> Result<Planned, Stop> {
-        self.machine()?;
+        let on = self.machine()?;
         let name = "NetworkSettings";
         let Value::List(list) = self.value(name) else {
             return Err(Stop::invalid(format!("{name} is Null")));
         };
-        for one in list {
+        let mut changes = Vec::new();
+        for (place, one) in (0..).zip(list) {
             let adapter = embedded::required(name, one, "Msvm_FailoverNetworkAdapterSettingData")?;
             if let Some(missing) = ["IPAddresses", "DHCPEnabled"].iter().find(|p| !adapter.has(p)) {
                 return Err(Stop::invalid(format!("{name}.{missing} is Null")));
             }
+            let addresses = Some(embedded::addresses(name, &adapter)?).filter(|new| !new.is_empty());
+            let number = self.adapter_number(on, place, adapter.text("InstanceID"))?;
+            changes.push(AdapterChange { adapter: number, set: AdapterSetting::Failover(addresses) });
         }
-        Err(Stop::not_simulated("the network adapter of a machine"))
+        Ok(Planned::Operate { on, operation: Operation::SetAdapters(changes) })
+    }
+
+    /// The adapter that an instance is of: by its id, else by its place in the array.
+    fn adapter_number(&self, on: CopyId, place: u8, id: Option<&str>) -> Result<u8, Stop> {
+        let all = self.look.adapters(on);
+        let upper = id.map(str::to_uppercase);
+        let meant = |guid: &str| upper.as_ref().is_some_and(|id| id.contains(&guid.to_uppercase()));
+        let found = match id {
+            None => (usize::from(place) < all.len()).then_some(place),
+            Some(_) => (0..).zip(&all).find(|(_, view)| meant(&view.guid.to_string())).map(|(n, _)| n),
+        };
+        found.ok_or_else(|| {
+            let which = id.map_or_else(|| format!("number {place}"), str::to_owned);
+            Stop::invalid(format!("NetworkSettings: the machine has no network adapter {which}"))
+        })
     }
 
     fn destroy(&self) -> Result<Planned, Stop> {

@@ -1,11 +1,13 @@
 //! Embedded instances, as CIM-XML text or as maps with WMI property names, read against the class's properties.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use hvrsim_replica::operation::{FailbackSettings, Frequency, SettingsChange};
 use hvrsim_sim::look::Look;
 use hvrsim_types::id::{CopyId, HostId};
 use hvrsim_types::near::nearest;
+use hvrsim_types::network::FailoverAddresses;
 use hvrsim_types::time::Span;
 use uuid::Uuid;
 
@@ -241,4 +243,44 @@ pub(crate) fn relationship(
         "1" => Ok(on.extended()),
         _ => Err(malformed()),
     }
+}
+
+/// Reads `Msvm_FailoverNetworkAdapterSettingData`.
+///
+/// # Errors
+/// 32773: something that is no address, or a number of subnets that is not that of the addresses.
+pub(crate) fn addresses(parameter: &str, instance: &Instance) -> Result<FailoverAddresses, Stop> {
+    let texts = |name: &str| match instance.0.get(name) {
+        Some(Value::List(list)) => list.as_slice(),
+        _ => &[],
+    };
+    let of = |name: &'static str| -> Result<Vec<IpAddr>, Stop> {
+        let read = |value: &Value| match value {
+            Value::Text(text) => text.parse().ok(),
+            _ => None,
+        };
+        let read = |value: &Value| {
+            read(value).ok_or_else(|| Stop::invalid(format!("{parameter}.{name} is no address")))
+        };
+        texts(name).iter().map(read).collect()
+    };
+    let (addresses, subnets) = (of("IPAddresses")?, texts("Subnets"));
+    if !subnets.is_empty() && subnets.len() != addresses.len() {
+        return Err(Stop::invalid(format!(
+            "{parameter}.Subnets has not one element for each of IPAddresses"
+        )));
+    }
+    let subnet = |value: &Value| if let Value::Text(text) = value { text.clone() } else { String::new() };
+    Ok(FailoverAddresses {
+        dhcp: instance.boolean("DHCPEnabled").unwrap_or_default(),
+        subnets: subnets
+            .iter()
+            .map(subnet)
+            .chain(std::iter::repeat(String::new()))
+            .take(addresses.len())
+            .collect(),
+        addresses,
+        gateways: of("DefaultGateways")?,
+        dns_servers: of("DNSServers")?,
+    })
 }

@@ -1,9 +1,10 @@
 //! What a property's value is made of: an instance and what the simulator can tell about it.
 
-use hvrsim_sim::look::{CopyView, JobView, Look, PointView};
+use hvrsim_sim::look::{AdapterView, CopyView, JobView, Look, PointView};
 use hvrsim_types::code::ReturnCode;
 use hvrsim_types::id::{CopyId, HostId};
 use hvrsim_types::job::JobState;
+use hvrsim_types::network::FailoverAddresses;
 use hvrsim_types::state::Mode;
 use hvrsim_types::time::Instant;
 
@@ -52,6 +53,18 @@ impl<'a> Scene<'a> {
     pub(crate) fn point(&self) -> Option<PointView> {
         let Key::Settings(_, Some(id)) = self.object.key else { return None };
         self.look.points(self.copy()?).into_iter().find(|point| point.id == id)
+    }
+
+    /// Something of the network adapter.
+    pub(crate) fn of_adapter(&self, read: impl FnOnce(&AdapterView) -> Value) -> Value {
+        let Key::Adapter(vm, number) = self.object.key else { return Value::Null };
+        let all = self.look.adapters(CopyId { host: self.host(), vm });
+        all.get(usize::from(number)).map_or(Value::Null, read)
+    }
+
+    /// Something of what the adapter's guest is told after a failover; Null if nothing.
+    pub(crate) fn told(&self, read: impl FnOnce(&FailoverAddresses) -> Value) -> Value {
+        self.of_adapter(|view| view.adapter.failover.as_ref().map_or(Value::Null, read))
     }
 
     pub(crate) fn provider(&self) -> &'static Provider {

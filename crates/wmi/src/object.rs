@@ -41,6 +41,10 @@ pub(crate) enum Kind {
     MachineNewestPoint,
     /// A machine and its jobs.
     MachineJobs,
+    /// One a network adapter of a machine.
+    Adapter,
+    /// A network adapter and its addresses after a failover.
+    AdapterFailover,
     /// None exists: the simulator has no such thing.
     Nothing,
 }
@@ -53,6 +57,8 @@ pub(crate) enum Key {
     Machine(VmId),
     Relationship(VmId, u8),
     Settings(VmId, Option<PointId>),
+    /// An adapter of a machine, by its place.
+    Adapter(VmId, u8),
     Job(JobId),
     Pair(Box<(Object, Object)>),
 }
@@ -108,7 +114,7 @@ impl Object {
     pub(crate) fn copy(&self, look: &dyn Look) -> Option<CopyId> {
         let vm = match &self.key {
             Key::Relationship(vm, 1) => vm.extended(),
-            Key::Machine(vm) | Key::Relationship(vm, _) | Key::Settings(vm, _) => *vm,
+            Key::Machine(vm) | Key::Relationship(vm, _) | Key::Settings(vm, _) | Key::Adapter(vm, _) => *vm,
             Key::Job(job) => of_machine(look.job(self.host, *job)?.vm),
             Key::Pair(ends) => return ends.0.copy(look),
             Key::Host | Key::Provider(_) => return None,
@@ -147,6 +153,7 @@ pub fn instances(class: &str, host: HostId, look: &dyn Look) -> Result<Vec<Objec
     let relationships = |copy: CopyId| indices(copy, look).into_iter().map(move |index| (copy, index));
     let points = |copy: CopyId| look.points(copy).into_iter().map(move |p| Object::point(copy, Some(p.id)));
     let jobs = |copy: CopyId| [look.jobs(copy), look.jobs(copy.extended())].into_iter().flatten();
+    let adapters = |copy: CopyId| (0..).take(look.adapters(copy).len()).map(move |number| (copy.vm, number));
     let each = copies.iter().copied();
     Ok(match class.kind {
         Kind::Host => vec![object(Key::Host)],
@@ -186,6 +193,19 @@ pub fn instances(class: &str, host: HostId, look: &dyn Look) -> Result<Vec<Objec
         Kind::MachineJobs => each
             .flat_map(|copy| jobs(copy).map(move |job| (copy, job.id)))
             .map(|(copy, job)| pair(Object::machine(copy), Object::job(host, job)))
+            .collect(),
+        Kind::Adapter => {
+            each.flat_map(adapters).map(|(vm, number)| object(Key::Adapter(vm, number))).collect()
+        }
+        Kind::AdapterFailover => each
+            .flat_map(adapters)
+            .map(|(vm, number)| {
+                let of = |class| Object::new(class, host, Key::Adapter(vm, number));
+                pair(
+                    of("Msvm_EthernetPortAllocationSettingData"),
+                    of("Msvm_FailoverNetworkAdapterSettingData"),
+                )
+            })
             .collect(),
         Kind::Nothing => Vec::new(),
     })

@@ -1,6 +1,7 @@
 //! The properties of each class.
 
 use hvrsim_sim::look::CopyView;
+use hvrsim_types::network::{Adapter, FailoverAddresses};
 use hvrsim_types::state::{Mode, ReplicationType};
 use hvrsim_types::time::Span;
 
@@ -272,4 +273,62 @@ pub(super) const SNAPSHOT: &[Property] = &[
     live("Point", "String", point_place),
     live("Id", "Guid", |s| s.point.map_or(PropertyValue::Null, |point| text(&point.guid.to_string()))),
     live("Name", "String", snapshot_name),
+];
+
+fn of_adapter(scene: &Scene<'_>, read: impl FnOnce(&Adapter) -> PropertyValue) -> PropertyValue {
+    scene.adapter.map_or(PropertyValue::Null, |view| read(&view.adapter))
+}
+
+fn told(scene: &Scene<'_>, read: impl FnOnce(&FailoverAddresses) -> Option<String>) -> PropertyValue {
+    let addresses = scene.adapter.and_then(|view| view.adapter.failover.as_ref());
+    addresses.and_then(read).map_or(PropertyValue::Null, PropertyValue::Text)
+}
+
+fn optional(value: Option<&String>) -> PropertyValue {
+    value.map_or(PropertyValue::Null, |value| text(value))
+}
+
+/// The nth of these that is of the protocol.
+fn nth(all: &[std::net::IpAddr], v6: bool, n: usize) -> Option<String> {
+    all.iter().filter(|ip| ip.is_ipv6() == v6).nth(n).map(ToString::to_string)
+}
+
+const ADAPTER_NAME: Property = live("Name", "String", |s| of_adapter(s, |adapter| text(&adapter.name)));
+const ADAPTER_ID: Property =
+    live("Id", "String", |s| s.adapter.map_or(PropertyValue::Null, |view| text(&view.guid.to_string())));
+
+pub(super) const ADAPTER_FAILOVER: &[Property] = &[
+    VM_NAME,
+    VM_ID,
+    HOST,
+    ADAPTER_NAME,
+    ADAPTER_ID,
+    live("ProtocolIFType", "UInt16", |s| {
+        of_adapter(s, |a| integer(a.failover.as_ref().map_or(0, FailoverAddresses::protocol_number)))
+    }),
+    live("IPv4Address", "String", |s| told(s, |a| a.first(false).map(|(ip, _)| ip.to_string()))),
+    live("IPv4SubnetMask", "String", |s| told(s, |a| a.first(false).map(|(_, mask)| mask.to_owned()))),
+    live("IPv4DefaultGateway", "String", |s| told(s, |a| nth(&a.gateways, false, 0))),
+    live("IPv4PreferredDNSServer", "String", |s| told(s, |a| nth(&a.dns_servers, false, 0))),
+    live("IPv4AlternateDNSServer", "String", |s| told(s, |a| nth(&a.dns_servers, false, 1))),
+    live("IPv6Address", "String", |s| told(s, |a| a.first(true).map(|(ip, _)| ip.to_string()))),
+    live("IPv6SubnetPrefixLength", "String", |s| told(s, |a| a.first(true).map(|(_, len)| len.to_owned()))),
+    live("IPv6DefaultGateway", "String", |s| told(s, |a| nth(&a.gateways, true, 0))),
+    live("IPv6PreferredDNSServer", "String", |s| told(s, |a| nth(&a.dns_servers, true, 0))),
+    live("IPv6AlternateDNSServer", "String", |s| told(s, |a| nth(&a.dns_servers, true, 1))),
+];
+
+pub(super) const ADAPTER: &[Property] = &[
+    VM_NAME,
+    VM_ID,
+    HOST,
+    ADAPTER_NAME,
+    ADAPTER_ID,
+    live("Connected", "Boolean", |s| of_adapter(s, |a| PropertyValue::Boolean(a.switch.is_some()))),
+    live("SwitchName", "String", |s| of_adapter(s, |a| optional(a.switch.as_ref()))),
+    live("IPAddresses", "String[]", |s| {
+        of_adapter(s, |a| PropertyValue::List(a.address.iter().map(|ip| text(&ip.to_string())).collect()))
+    }),
+    live("TestReplicaSwitchName", "String", |s| of_adapter(s, |a| optional(a.test_switch.as_ref()))),
+    live("TestReplicaPoolName", "String", |s| of_adapter(s, |a| optional(a.test_pool.as_ref()))),
 ];

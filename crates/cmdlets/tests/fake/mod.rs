@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use hvrsim_replica::operation::Settings;
-use hvrsim_sim::look::{CopyView, JobView, Look, PointView, StatisticsView};
+use hvrsim_sim::look::{AdapterView, CopyView, JobView, Look, PointView, StatisticsView};
 use hvrsim_types::code::ReturnCode;
 use hvrsim_types::id::{CopyId, HostId, JobId, PointId, VmId, guid};
 use hvrsim_types::job::{JobState, JobType};
+use hvrsim_types::network::Adapter;
 use hvrsim_types::state::{Health, Mode, Power, ReplicationState, ReplicationType};
 use hvrsim_types::time::{Calendar, Instant, Span};
 use uuid::Uuid;
@@ -178,6 +179,23 @@ impl Look for Fake {
 
     fn copy(&self, copy: CopyId) -> Option<CopyView> {
         self.copies.get(&copy).cloned()
+    }
+
+    fn adapters(&self, copy: CopyId) -> Vec<AdapterView> {
+        let adapter = Adapter {
+            name: Adapter::DEFAULT_NAME.to_owned(),
+            switch: Some("LAN".to_owned()),
+            address: None,
+            failover: None,
+            test_switch: None,
+            test_pool: None,
+        };
+        let has = self.copies.contains_key(&copy) && copy.vm == WEB01;
+        has.then(|| AdapterView { guid: guid(1, "adapter", &copy.vm.0), adapter }).into_iter().collect()
+    }
+
+    fn has_switch(&self, _host: HostId, name: &str) -> bool {
+        ["LAN", "TEST"].contains(&name)
     }
 
     fn points(&self, copy: CopyId) -> Vec<PointView> {

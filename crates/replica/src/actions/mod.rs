@@ -136,6 +136,7 @@ impl Work<'_> {
             Operation::Remove => self.remove(rule),
             Operation::ResetStatistics => self.reset_statistics(rule),
             Operation::PromoteExtended => self.promote_extended(rule),
+            Operation::SetAdapters(changes) => self.set_adapters(rule, changes),
             Operation::CancelJob(job) => self.cancel_job(rule, job),
             Operation::StartVm
             | Operation::StopVm

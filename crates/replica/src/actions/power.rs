@@ -1,5 +1,6 @@
 //! Power of the machine: allowed or refused by the table, carried out by the world.
 
+use hvrsim_types::network::AdapterChange;
 use hvrsim_types::state::Power;
 
 use crate::exchange::{Effect, Outcome};
@@ -8,6 +9,12 @@ use crate::rule::Rule;
 use crate::service::Work;
 
 impl Work<'_> {
+    pub(crate) fn set_adapters(&mut self, rule: &'static Rule, changes: Vec<AdapterChange>) -> Outcome {
+        self.stay(rule.id);
+        self.effect(Effect::SetAdapters(changes));
+        Self::done(rule)
+    }
+
     pub(crate) fn power(&mut self, rule: &'static Rule, operation: &Operation) -> Outcome {
         let effect = match operation {
             Operation::StartVm => Effect::Power(Power::Running),

@@ -109,4 +109,16 @@ pub(super) const RULES: &[Rule] = &[
         source: WMI,
     }
     .rule(),
+    Row {
+        id: "W-9",
+        modes: ALL_MODES,
+        from: ALL_STATES,
+        triggers: &[call(Call::SetAdapters)],
+        guards: &[],
+        to: To::Stay,
+        what: "The addresses after a failover, or the test machine's switch, are kept on this copy only.",
+        evidence: Documented,
+        source: "Inject IP address into the VM during failover (2012-05-28)",
+    }
+    .rule(),
 ];

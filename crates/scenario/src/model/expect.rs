@@ -1,6 +1,7 @@
 //! What must be so.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use hvrsim_sim::findings::table::Kind;
 use hvrsim_sim::windows_log;
@@ -146,6 +147,17 @@ pub struct CopyExpectation {
     pub power: Option<At<Power>>,
     /// `recovery-points`: how many it keeps.
     pub points: Option<At<Comparison<u64>>>,
+    /// Its first network adapter.
+    pub network: NetworkExpectation,
+}
+
+/// How the first network adapter of a copy must be. What is `None` may be anything.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct NetworkExpectation {
+    /// `address`: what the guest is set to; `none` asks a DHCP server.
+    pub address: Option<At<Option<IpAddr>>>,
+    /// `switch`: the one it is connected to, or `none`.
+    pub switch: Option<At<Option<String>>>,
 }
 
 /// How a job must be. What is `None` may be anything; at least one is given.

@@ -4,6 +4,7 @@
 
 use hvrsim_replica::operation::Settings;
 use hvrsim_types::id::{HostId, VmId};
+use hvrsim_types::network::Adapter;
 use hvrsim_types::size::{Bytes, Rate};
 use hvrsim_types::state::Power;
 use hvrsim_types::time::Span;
@@ -52,6 +53,8 @@ pub struct Host {
     pub disk_rate: Option<Rate>,
     /// `replica-server`: it accepts replication from the other hosts.
     pub replica_server: bool,
+    /// `switches`: their names; every switch if not given.
+    pub switches: Option<Vec<String>>,
 }
 
 /// A link between two hosts.
@@ -95,6 +98,10 @@ pub struct Vm {
     pub replica: Option<Replica>,
     /// What its guest writes by itself; nothing without it.
     pub guest: Option<Guest>,
+    /// Its network adapters.
+    pub adapters: Vec<Adapter>,
+    /// `integration-services`: the guest can be told its addresses.
+    pub integration_services: bool,
 }
 
 /// A virtual disk.

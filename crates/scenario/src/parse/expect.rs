@@ -22,7 +22,7 @@ const OF: &[&str] = &["vm", "host", "relationship"];
 const KINDS_BY_KEY: &[&str] =
     &["job", "value", "lost", "disks", "disk", "finding", "not", "protected", "rpo", "event"];
 /// What can be said of a copy.
-const OF_COPY: &[&str] = &["mode", "replication", "health", "power", "recovery-points"];
+const OF_COPY: &[&str] = &["mode", "replication", "health", "power", "recovery-points", "address", "switch"];
 /// What can be said of a machine's protection.
 const OF_PROTECTION: &[&str] = &["protected", "rpo"];
 /// What can be said of a job.
@@ -111,7 +111,8 @@ impl Reader<'_> {
                 text.parse().map_err(|_| String::new())
             })
         });
-        Some(CopyExpectation { vm: vm?, host: host?, mode, replication, health, power, points })
+        let network = self.network_expectation(fields);
+        Some(CopyExpectation { vm: vm?, host: host?, mode, replication, health, power, points, network })
     }
 
     fn event(&mut self, node: &Node) -> Option<Expectation> {

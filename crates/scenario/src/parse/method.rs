@@ -1,6 +1,6 @@
 //! `invoke`: a WMI method with its parameters, checked by those who know methods.
 
-use hvrsim_sim::look::{CopyView, JobView, Look, PointView, StatisticsView};
+use hvrsim_sim::look::{AdapterView, CopyView, JobView, Look, PointView, StatisticsView};
 use hvrsim_types::code::ReturnCode;
 use hvrsim_types::id::{self, CopyId, HostId, JobId, PointId, VmId};
 use hvrsim_types::state::{Health, Mode, Power, ReplicationState, ReplicationType};
@@ -191,6 +191,14 @@ impl Look for NamesOnly<'_> {
             checkpoints: 0,
             inconsistent: false,
         })
+    }
+
+    fn adapters(&self, _copy: CopyId) -> Vec<AdapterView> {
+        Vec::new()
+    }
+
+    fn has_switch(&self, _host: HostId, _name: &str) -> bool {
+        true
     }
 
     fn points(&self, _copy: CopyId) -> Vec<PointView> {

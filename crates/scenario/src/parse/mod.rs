@@ -5,6 +5,7 @@ mod cmdlet;
 mod expect;
 mod fields;
 mod method;
+mod network;
 mod step;
 mod topology;
 mod value;

@@ -318,6 +318,8 @@ impl Reader<'_> {
                 "health",
                 "power",
                 "recovery-points",
+                "address",
+                "switch",
                 "timeout",
             ];
             let fields = self.fields(node, "`until` of a copy", &keys)?;

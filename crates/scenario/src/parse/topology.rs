@@ -82,12 +82,16 @@ impl Reader<'_> {
             site: None,
             disk_rate: None,
             replica_server: true,
+            switches: None,
         };
-        if let Some(fields) = self.fields(node, "a host", &["site", "disk-rate", "replica-server"]) {
+        if let Some(fields) =
+            self.fields(node, "a host", &["site", "disk-rate", "replica-server", "switches"])
+        {
             host.site = self.optional(&fields, "site", Self::text).map(|at| at.value);
             host.disk_rate = self.optional(&fields, "disk-rate", Self::rate).map(|at| at.value);
             host.replica_server =
                 self.optional(&fields, "replica-server", Self::boolean).is_none_or(|at| at.value);
+            host.switches = self.optional(&fields, "switches", Self::switches);
         }
         host
     }
@@ -110,7 +114,7 @@ impl Reader<'_> {
     }
 
     fn vm_entry(&mut self, key: &Key, node: &Node) -> Option<Vm> {
-        let keys = ["host", "power", "disks", "replica", "guest"];
+        let keys = ["host", "power", "disks", "replica", "guest", "adapters", "integration-services"];
         let mut fields = self.fields(node, "a virtual machine", &keys)?;
         fields.place = key.place;
         let host = self.need(&fields, "host").and_then(|n| self.host(n));
@@ -120,6 +124,8 @@ impl Reader<'_> {
         let disks = self.need(&fields, "disks").and_then(|n| self.disks(n));
         let replica = fields.get("replica").map(|n| self.replica(n, host));
         let guest = fields.get("guest").map(|n| self.guest(n));
+        let adapters = self.optional(&fields, "adapters", Self::adapters);
+        let integration = self.optional(&fields, "integration-services", Self::boolean);
         Some(Vm {
             name: At::new(key.text.clone(), key.place),
             host: host?,
@@ -133,6 +139,8 @@ impl Reader<'_> {
                 Some(read) => Some(read?),
                 None => None,
             },
+            adapters: adapters.unwrap_or_default(),
+            integration_services: integration.is_none_or(|at| at.value),
         })
     }
 

@@ -203,9 +203,22 @@ pub(super) fn copy<D: DiskStore>(sim: &Sim<D>, wanted: &CopyExpectation) -> Diff
     if let Some(power) = wanted.power.as_ref().filter(|power| power.value != view.power) {
         differ(power.place, "power", &view.power, &power.value);
     }
+    let adapter = sim.adapters(on).into_iter().next().map(|view| view.adapter);
+    let found = adapter.as_ref().and_then(|adapter| adapter.address);
+    if let Some(address) = wanted.network.address.as_ref().filter(|address| address.value != found) {
+        differ(address.place, "address", &or_none(found.as_ref()), &or_none(address.value.as_ref()));
+    }
+    let found = adapter.as_ref().and_then(|adapter| adapter.switch.as_ref());
+    if let Some(switch) = wanted.network.switch.as_ref().filter(|switch| switch.value.as_ref() != found) {
+        differ(switch.place, "switch", &or_none(found), &or_none(switch.value.as_ref()));
+    }
     let kept = u64::try_from(sim.points(on).len()).unwrap_or(u64::MAX);
     wrong.extend(compare(wanted.points.as_ref(), &kept, &format!("recovery points of {name}")));
     wrong
+}
+
+fn or_none(value: Option<&impl Display>) -> String {
+    value.map_or_else(|| "none".to_owned(), ToString::to_string)
 }
 
 /// How a job is not as expected. `at_least`: a bare progress means at least that.

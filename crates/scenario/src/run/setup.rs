@@ -28,7 +28,8 @@ pub(super) fn world<D: DiskStore>(
     let seed = options.seed.unwrap_or(scenario.seed);
     let mut sim = Sim::new(seed, scenario.calendar.clone(), scenario.profile.clone(), store);
     for host in &scenario.topology.hosts {
-        sim.add_host(&host.name.value, host.disk_rate.unwrap_or(UNLIMITED), host.replica_server);
+        let id = sim.add_host(&host.name.value, host.disk_rate.unwrap_or(UNLIMITED), host.replica_server);
+        sim.world.hosts[usize::from(id.0)].switches.clone_from(&host.switches);
     }
     for link in &scenario.topology.links {
         sim.add_link(link.ends.0, link.ends.1, link.rate, link.latency);
@@ -46,6 +47,8 @@ pub(super) fn world<D: DiskStore>(
             guest: vm.guest.as_ref().map(|guest| profile(guest, vm)),
             disks,
             power: vm.power,
+            adapters: vm.adapters.clone(),
+            integration_services: vm.integration_services,
         };
         sim.add_vm(new).map_err(|error| Stopped::Store(error, place))?;
     }

@@ -120,6 +120,10 @@ pub struct Until {
     pub power: Option<Power>,
     /// How many recovery points the copy keeps.
     pub recovery_points: Option<CountCompared>,
+    /// The address that the guest has on the copy's first network adapter, or `none`.
+    pub address: Option<String>,
+    /// The switch that the copy's first network adapter is connected to, or `none`.
+    pub switch: Option<String>,
     /// The name that `as` gave to a job.
     pub job: Option<String>,
     /// The job's state: Starting, Running, Completed, Terminated, Exception.
@@ -265,6 +269,10 @@ pub struct Expectation {
     pub power: Option<Power>,
     /// How many recovery points the copy keeps.
     pub recovery_points: Option<CountCompared>,
+    /// The address that the guest has on the copy's first network adapter, or `none`.
+    pub address: Option<String>,
+    /// The switch that the copy's first network adapter is connected to, or `none`.
+    pub switch: Option<String>,
     /// The name that `as` gave to a job.
     pub job: Option<String>,
     /// The job's state.

@@ -46,6 +46,8 @@ pub struct Host {
     pub disk_rate: Option<Rate>,
     /// Whether it accepts replication from others. Default: true.
     pub replica_server: Option<Flag>,
+    /// The names of its virtual switches. Default: every switch that a machine names.
+    pub switches: Option<Vec<String>>,
 }
 
 /// A link between two hosts.
@@ -72,6 +74,22 @@ pub struct Vm {
     pub replica: Option<Replica>,
     /// What its guest writes by itself while it runs. Default: nothing.
     pub guest: Option<Guest>,
+    /// Its network adapters. Default: none.
+    pub adapters: Option<Vec<Adapter>>,
+    /// Whether the guest has integration services, so that it can be told its addresses. Default: true.
+    pub integration_services: Option<Flag>,
+}
+
+/// A synthetic network adapter.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Adapter {
+    /// Its name. Default: Network Adapter.
+    pub name: Option<String>,
+    /// The switch that it is connected to. Default: none.
+    pub switch: Option<String>,
+    /// The address in the guest's own configuration. Default: DHCP.
+    pub address: Option<String>,
 }
 
 /// A virtual disk: `size`, or `image`.

@@ -1,6 +1,7 @@
 //! How each finding is noticed: a question about one copy at one moment.
 
 use hvrsim_replica::service::Trust;
+use hvrsim_types::network::Adapter;
 use hvrsim_types::state::{Health, Mode, Power, ReplicationState as S};
 use hvrsim_types::time::Span;
 
@@ -101,4 +102,34 @@ pub(super) fn not_completed(place: &Place<'_>) -> bool {
 
 pub(super) fn no_points(place: &Place<'_>) -> bool {
     failed_over(place) && place.state.settings.recovery_history == 0
+}
+
+fn told(adapter: &Adapter) -> bool {
+    adapter.failover.as_ref().is_some_and(|addresses| !addresses.is_empty())
+}
+
+pub(super) fn test_in_production(place: &Place<'_>) -> bool {
+    let switch = |adapter: &Adapter| adapter.switch.clone();
+    let test = place.world.machine(place.copy.test()).map(|m| &m.adapters[..]).unwrap_or_default();
+    let there: Vec<_> = place.machine.adapters.iter().filter_map(switch).collect();
+    test.iter().filter_map(switch).any(|switch| there.contains(&switch))
+}
+
+pub(super) fn not_connected(place: &Place<'_>) -> bool {
+    place.state.mode == Mode::Replica && place.machine.adapters.iter().any(|a| a.switch.is_none())
+}
+
+pub(super) fn address_here_only(place: &Place<'_>) -> bool {
+    let there = place.peer_machine().map(|m| &m.adapters[..]).unwrap_or_default();
+    place.machine.adapters.iter().zip(there).any(|(here, there)| told(here) && !told(there))
+}
+
+pub(super) fn cannot_be_told(place: &Place<'_>) -> bool {
+    !place.world.vm(place.copy.vm).integration_services && place.machine.adapters.iter().any(told)
+}
+
+pub(super) fn no_failover_address(place: &Place<'_>) -> bool {
+    let fixed = place.peer_machine().map(|m| &m.adapters[..]).unwrap_or_default();
+    let lacks = |(here, there): (&Adapter, &Adapter)| there.address.is_some() && !told(here);
+    replicating(place, Mode::Replica) && place.machine.adapters.iter().zip(fixed).any(lacks)
 }

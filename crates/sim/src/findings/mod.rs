@@ -42,6 +42,11 @@ pub(crate) struct Place<'a> {
 }
 
 impl Place<'_> {
+    /// The other copy's machine.
+    fn peer_machine(&self) -> Option<&Machine> {
+        self.world.machine(CopyId { host: self.state.peer?, vm: self.copy.vm })
+    }
+
     /// The other copy.
     fn peer(&self) -> Option<&Copy> {
         let peer = self.state.peer?;

@@ -79,6 +79,8 @@ pub fn kind(name: &str) -> Option<&'static Kind> {
 }
 
 const BPA: &str = "Hyper-V Replica BPA Rules (2013-10-01)";
+const TEST: &str = "Types of failover operations: Test Failover (2012-07-25)";
+const ADDRESS: &str = "Inject IP address into the VM during failover (2012-05-28)";
 const HEALTH: &str = "Interpreting Replication Health, part 1 (2012-06-15)";
 
 /// Every kind, the dangers first.
@@ -102,6 +104,46 @@ pub static KINDS: &[Kind] = &[
         evidence: Inferred,
         source: "Run a failback for Hyper-V VMs (Azure Site Recovery)",
         check: Noticed(Seen::StartedInconsistent),
+    },
+    Kind {
+        name: "address-clash",
+        weight: Danger,
+        bpa: None,
+        what: "Two machines that run have the same address on a switch of the same name.",
+        cure: "Stop one of them; give the test machine a switch of its own, and a failover address to each copy.",
+        evidence: Inferred,
+        source: TEST,
+        check: Noticed(Seen::AddressClash),
+    },
+    Kind {
+        name: "test-machine-on-the-production-switch",
+        weight: Danger,
+        bpa: None,
+        what: "The test machine is connected to the switch that the replica itself uses: it meets the machines that are at work.",
+        cure: "Set-VMNetworkAdapter -TestReplicaSwitchName with an isolated switch, on the replica.",
+        evidence: Documented,
+        source: TEST,
+        check: Now(checks::test_in_production),
+    },
+    Kind {
+        name: "replica-adapter-not-connected",
+        weight: Danger,
+        bpa: None,
+        what: "A network adapter of the replica is connected to no switch: after a failover nobody reaches the machine.",
+        cure: "Give the replica's host a switch of the same name, or connect the adapter.",
+        evidence: Inferred,
+        source: "Hyper-V module reference for PowerShell",
+        check: Now(checks::not_connected),
+    },
+    Kind {
+        name: "failover-address-on-one-copy-only",
+        weight: Danger,
+        bpa: None,
+        what: "This copy has addresses for a failover and the other has none: after the way back the guest keeps this site's address.",
+        cure: "Set-VMNetworkAdapterFailoverConfiguration on both copies.",
+        evidence: Documented,
+        source: ADDRESS,
+        check: Now(checks::address_here_only),
     },
     Kind {
         name: "split-brain-risk",
@@ -182,6 +224,26 @@ pub static KINDS: &[Kind] = &[
         evidence: Documented,
         source: BPA,
         check: Now(checks::not_compressed),
+    },
+    Kind {
+        name: "integration-services-missing",
+        weight: Advice,
+        bpa: Some(41),
+        what: "The copy has addresses for a failover, and the guest has no integration services that could be told.",
+        cure: "Install the integration services in the guest.",
+        evidence: Documented,
+        source: BPA,
+        check: Now(checks::cannot_be_told),
+    },
+    Kind {
+        name: "failover-address-not-set",
+        weight: Advice,
+        bpa: Some(47),
+        what: "The guest has an address of its own, and the replica has none for a failover.",
+        cure: "Set-VMNetworkAdapterFailoverConfiguration on the replica.",
+        evidence: Documented,
+        source: BPA,
+        check: Now(checks::no_failover_address),
     },
     Kind {
         name: "resynchronization-not-off-peak",
@@ -269,13 +331,11 @@ pub static KINDS: &[Kind] = &[
 pub static NOT_CHECKED: &[(u8, &str)] = &[
     (38, "authorization entries are not simulated"),
     (40, "VSS in guests is not simulated"),
-    (41, "failover addresses are not simulated"),
     (42, "trust groups are not simulated"),
     (43, "clusters are not simulated"),
     (44, "the type of authentication is not simulated"),
     (45, "guests have no paging file"),
     (46, "network throttling is not simulated"),
-    (47, "failover addresses are not simulated"),
 ];
 
 #[cfg(test)]

@@ -202,6 +202,9 @@ impl<D: DiskStore> Sim<D> {
             {
                 Err("the copy has no checkpoint: Checkpoint-VM takes one")
             }
+            Act::Do(Deed::TestSwitch | Deed::ForgetAddress) if machine.adapters.is_empty() => {
+                Err("the machine has no network adapter")
+            }
             Act::Do(Deed::RestoreBackup)
                 if (mode, now) != (Mode::Replica, ReplicationState::Replicating) || points == 0 =>
             {
@@ -356,6 +359,8 @@ impl<D: DiskStore> Sim<D> {
             Deed::ApplyCheckpoint => self.apply_checkpoint(copy),
             Deed::RestoreBackup => self.restore_backup(copy),
             Deed::StrayCopy => self.stray_copy(copy),
+            Deed::TestSwitch => self.test_on_production(copy),
+            Deed::ForgetAddress => self.forget_address(copy),
             _ => Ok(()),
         }
     }

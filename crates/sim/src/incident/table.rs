@@ -88,6 +88,10 @@ pub enum Deed {
     RestoreBackup,
     /// A machine with that id appears on the host.
     StrayCopy,
+    /// Somebody connects test machines to the replica's own switch.
+    TestSwitch,
+    /// Somebody clears the addresses after a failover.
+    ForgetAddress,
 }
 
 /// One incident.
@@ -478,6 +482,18 @@ pub static INCIDENTS: &[Incident] = &[
         ..BASE
     },
     Incident {
+        name: "test-machine-on-the-production-switch",
+        on: On::Copy,
+        act: Do(Deed::TestSwitch),
+        fault: "The test machine is connected to the production network.",
+        effect: "It starts with the address of the machine that is at work: both clash.",
+        cure: "Stop-VMFailover, then Set-VMNetworkAdapter -TestReplicaSwitchName with an isolated switch.",
+        rules: &["TF-60"],
+        evidence: Inferred,
+        source: "Types of failover operations: Test Failover (2012-07-25)",
+        ..BASE
+    },
+    Incident {
         name: "prepare-while-running",
         on: On::Copy,
         act: Do(Deed::Prepare),
@@ -576,6 +592,18 @@ pub static INCIDENTS: &[Incident] = &[
         ..BASE
     },
     Incident {
+        name: "failover-address-on-one-copy-only",
+        on: On::Copy,
+        act: Do(Deed::ForgetAddress),
+        fault: "The failover address is set on one copy only.",
+        effect: "After a failback the guest keeps the address of the other site, which came with its disks.",
+        cure: "Set-VMNetworkAdapterFailoverConfiguration on both copies.",
+        rules: &["PF-72"],
+        evidence: Documented,
+        source: "Inject IP address into the VM during failover (2012-05-28)",
+        ..BASE
+    },
+    Incident {
         name: "outage-across-the-interval-end",
         on: On::Link,
         act: Broken(Ill::LinkCut),
@@ -609,6 +637,31 @@ pub static INCIDENTS: &[Incident] = &[
         rules: &["EN-3"],
         evidence: Documented,
         source: "Hyper-V Replica troubleshooting guide (2025)",
+        ..BASE
+    },
+    Incident {
+        name: "extended-leg-too-slow",
+        on: On::Link,
+        act: Broken(Ill::LinkSlow),
+        rate: Rate(16_000),
+        fault: "The second leg is slower than the first.",
+        effect: "The middle copy's extended relationship misses cycles and is Warning; its own one stays Normal.",
+        cure: "A lower frequency of the second leg, or more bandwidth.",
+        rules: &["ST-17"],
+        evidence: Documented,
+        source: "Hyper-V Extend Replication (2013-12-09)",
+        ..BASE
+    },
+    Incident {
+        name: "failed-over-with-an-extended-replica",
+        on: On::Copy,
+        act: Do(Deed::Failover),
+        fault: "The middle copy is failed over while it has an extended replica.",
+        effect: "It can be reversed to nobody; its extended relationship sends nothing until somebody chooses.",
+        cure: "Complete-VMFailover, then Resume-VMReplication -Continue to go on with the third host; or remove the extended relationship and reverse.",
+        rules: &["XF-97", "XF-111"],
+        evidence: Documented,
+        source: "J. Savill, Mastering Windows Server 2016 Hyper-V, chapter 8",
         ..BASE
     },
     Incident {

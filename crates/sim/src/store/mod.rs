@@ -218,6 +218,17 @@ pub enum StoreError {
 /// A result of a store.
 pub type StoreResult<T> = Result<T, StoreError>;
 
+/// What a store tells at one look at a copy.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Glance {
+    /// Virtual sizes of the disks in bytes, in order.
+    pub sizes: Vec<u64>,
+    /// As [`DiskStore::log_pending`].
+    pub pending_bytes: u64,
+    /// As [`DiskStore::has_test`].
+    pub has_test: bool,
+}
+
 /// What the model needs of disks. Bytes are counted in whole cells of 4 KiB, but in logs, which count bytes as
 /// written. All operations are on all disks of a copy at one instant.
 ///
@@ -251,6 +262,14 @@ pub trait DiskStore {
     fn log_is_on(&self, copy: CopyId) -> bool;
     /// Bytes in the open and the closed logs.
     fn log_pending(&self, copy: CopyId) -> u64;
+    /// What the life cycle asks at every input, in one look.
+    fn glance(&self, copy: CopyId) -> Glance {
+        Glance {
+            sizes: self.sizes(copy).into_iter().map(|size| size.0).collect(),
+            pending_bytes: self.log_pending(copy),
+            has_test: self.has_test(copy),
+        }
+    }
     /// Closes the open log and opens a fresh one. The closed one is the newest of the copy's closed logs.
     fn log_switch(&mut self, copy: CopyId) -> StoreResult<LogStats>;
     /// Drops the oldest closed log: it was acknowledged.

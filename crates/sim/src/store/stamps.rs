@@ -3,18 +3,20 @@
 //! A disk costs what was written to it, whatever its size, and comparing two disks compares numbers.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::{Index, IndexMut};
 
 use hvrsim_resync::heat::HeatMap;
 use hvrsim_resync::runs::{self, Run, RunSet};
 use hvrsim_resync::{Blocks, BlocksMut, Candidates};
 use hvrsim_types::id::{CopyId, PointId, SessionId};
 use hvrsim_types::size::{Bytes, CELL};
+use hvrsim_types::vm_map::VmMap;
 use serde::{Deserialize, Serialize};
 
 use super::session::{Session, Sides};
 use super::{
-    BlockSet, Difference, DiskSpec, DiskStore, Initial, LogStats, Move, ResyncCounts, ResyncSpec, Seen,
-    StoreError, StoreResult, View, Write, WriteNo, tally,
+    BlockSet, Difference, DiskSpec, DiskStore, Glance, Initial, LogStats, Move, ResyncCounts, ResyncSpec,
+    Seen, StoreError, StoreResult, View, Write, WriteNo, tally,
 };
 
 mod disk;
@@ -92,9 +94,42 @@ impl Copy {
     }
 }
 
+/// All copies, by host and machine.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+struct Copies(Vec<VmMap<Copy>>);
+
+impl Index<CopyId> for Copies {
+    type Output = Copy;
+
+    fn index(&self, id: CopyId) -> &Copy {
+        self.0.get(usize::from(id.host.0)).and_then(|host| host.get(&id.vm)).expect("the copy exists")
+    }
+}
+
+impl IndexMut<CopyId> for Copies {
+    fn index_mut(&mut self, id: CopyId) -> &mut Copy {
+        let host = self.0.get_mut(usize::from(id.host.0));
+        host.and_then(|host| host.get_mut(&id.vm)).expect("the copy exists")
+    }
+}
+
+impl Copies {
+    fn insert(&mut self, id: CopyId, copy: Copy) {
+        let host = usize::from(id.host.0);
+        if host >= self.0.len() {
+            self.0.resize_with(host + 1, VmMap::default);
+        }
+        self.0[host].insert(id.vm, copy);
+    }
+
+    fn remove(&mut self, id: CopyId) -> Copy {
+        self.0.get_mut(usize::from(id.host.0)).and_then(|host| host.remove(&id.vm)).expect("the copy exists")
+    }
+}
+
 /// The copies of a session.
 struct Pair<'a> {
-    copies: &'a mut BTreeMap<CopyId, Box<Copy>>,
+    copies: &'a mut Copies,
     from: (CopyId, View),
     to: CopyId,
 }
@@ -106,13 +141,13 @@ impl Sides<Vec<Part>> for Pair<'_> {
         candidates: &Candidates,
     ) -> impl Blocks<Content = Vec<Part>, Error = StoreError> {
         let (copy, view) = self.from;
-        let copy = self.copies.get(&copy).expect("the source exists");
+        let copy = &self.copies[copy];
         let seen = copy.seen(view);
         Side { disk: &copy.disks[usize::from(disk)], seen, candidates: Some((disk, candidates)) }
     }
 
     fn target(&mut self, disk: u8) -> impl BlocksMut<Content = Vec<Part>, Error = StoreError> {
-        let copy = self.copies.get_mut(&self.to).expect("the target exists");
+        let copy = &mut self.copies[self.to];
         Side { disk: &mut copy.disks[usize::from(disk)], seen: Seen::Guest, candidates: None }
     }
 }
@@ -120,7 +155,7 @@ impl Sides<Vec<Part>> for Pair<'_> {
 /// The store that keeps the numbers of writes.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct Stamps {
-    copies: BTreeMap<CopyId, Box<Copy>>,
+    copies: Copies,
     sessions: BTreeMap<SessionId, Box<Session<Vec<Part>>>>,
 }
 
@@ -133,11 +168,11 @@ impl Stamps {
 
     /// The copy, or the replica that a test machine was made from.
     fn copy(&self, id: CopyId) -> &Copy {
-        self.copies.get(&id.machine()).expect("the copy exists")
+        &self.copies[id.machine()]
     }
 
     fn copy_mut(&mut self, id: CopyId) -> &mut Copy {
-        self.copies.get_mut(&id.machine()).expect("the copy exists")
+        &mut self.copies[id.machine()]
     }
 
     fn seen(&self, (id, view): (CopyId, View)) -> Seen {
@@ -193,12 +228,12 @@ impl DiskStore for Stamps {
             extended: None,
             received: VecDeque::new(),
         };
-        self.copies.insert(copy, Box::new(made));
+        self.copies.insert(copy, made);
         Ok(())
     }
 
     fn remove(&mut self, copy: CopyId) -> StoreResult<()> {
-        self.copies.remove(&copy).expect("the copy exists");
+        self.copies.remove(copy);
         Ok(())
     }
 
@@ -254,6 +289,17 @@ impl DiskStore for Stamps {
     fn log_pending(&self, copy: CopyId) -> u64 {
         let tracking = self.copy(copy).log(copy).as_ref().filter(|_| !copy.vm.is_test());
         tracking.map_or(0, |tracking| tracking.pending())
+    }
+
+    fn glance(&self, copy: CopyId) -> Glance {
+        let id = copy;
+        let copy = self.copy(copy);
+        let tracking = copy.log(id).as_ref().filter(|_| !id.vm.is_test());
+        Glance {
+            sizes: copy.disks.iter().map(|disk| disk.size).collect(),
+            pending_bytes: tracking.map_or(0, |tracking| tracking.pending()),
+            has_test: copy.has_test,
+        }
     }
 
     fn log_switch(&mut self, copy: CopyId) -> StoreResult<LogStats> {

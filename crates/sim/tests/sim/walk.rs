@@ -151,7 +151,7 @@ pub fn operation(sim: &Tested, copy: CopyId, other: CopyId, call: Call, pick: u8
         Call::Checkpoint => Operation::Checkpoint,
         Call::RemoveCheckpoints => Operation::RemoveCheckpoints,
         // A walk without its machine would only be short.
-        Call::DestroyVm => return None,
+        Call::DestroyVm | Call::SetAdapters => return None,
         Call::PromoteExtended => Operation::PromoteExtended,
         Call::CancelJob => Operation::CancelJob(sim.jobs(copy).iter().rev().find(|j| !j.state.ended())?.id),
     })
@@ -166,7 +166,7 @@ pub fn fitting(sim: &Tested, copy: CopyId, which: u8) -> Option<Call> {
             which.is_multiple_of(16)
         }
         Call::Remove => which % 8 == 1,
-        Call::DestroyVm => false,
+        Call::DestroyVm | Call::SetAdapters => false,
         Call::SaveVm => power == Power::Running && which % 8 == 2,
         Call::StopVm | Call::TurnOffVm => power != Power::Off,
         Call::RemoveSavedState => power == Power::Saved,

@@ -43,6 +43,8 @@ pub fn bare_with(profile: Profile) -> Tested {
         disks: vec![disk],
         guest: Some(guest),
         power: Power::Running,
+        adapters: Vec::new(),
+        integration_services: true,
     };
     sim.add_vm(vm).expect("it is there, and the store works");
     sim
@@ -68,6 +70,8 @@ pub fn small_with(profile: Profile) -> Tested {
         disks: vec![disk],
         guest: Some(guest),
         power: Power::Running,
+        adapters: Vec::new(),
+        integration_services: true,
     };
     sim.add_vm(vm).expect("it is there, and the store works");
     sim

@@ -282,7 +282,8 @@ pub const METHODS: &[Method] = {
                 JOB_OUT,
             ],
         )
-        .returns(A_WITHOUT_FILE),
+        .returns(A_WITHOUT_FILE)
+        .synchronous(),
         service("RequestStateChange", P::ServiceState, &[REQUESTED_STATE, JOB_OUT, TIMEOUT])
             .returns(CIM_SERVICE)
             .synchronous(),

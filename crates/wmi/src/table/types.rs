@@ -201,7 +201,6 @@ impl Method {
                 | P::ModifyAuthorization
                 | P::RemoveAuthorization
                 | P::SetAuthorization
-                | P::AdapterSettings
                 | P::DefineSystem
                 | P::Collection
         )

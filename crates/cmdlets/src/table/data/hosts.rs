@@ -193,7 +193,6 @@ pub(super) const REMOVE_ENTRY: Cmdlet = row(
 .lacks(ENTRIES);
 
 const ADAPTER_SETS: &[&str] = &["VMName", "VMObject", "ResourceObject"];
-const ADAPTERS: &str = "network adapters of machines";
 const BY_ADAPTER: &[Parameter] = &[
     Parameter::new("VMName", Type::Texts).on(&[must("VMName", 0)]),
     Parameter::new("VM", VM_OBJECT).piped().on(&[must("VMObject", 0)]),
@@ -204,16 +203,15 @@ const ADAPTER_NAME: &[Parameter] =
 
 pub(super) const GET_ADAPTER_FAILOVER: Cmdlet = row(
     "Get-VMNetworkAdapterFailoverConfiguration",
-    Verb::Lacking,
+    Verb::GetAdapterFailover,
     ADAPTER_SETS,
     &[BY_ADAPTER, ADAPTER_NAME, REMOTE, COMMON],
 )
-.returns(Class::AdapterFailover)
-.lacks(ADAPTERS);
+.returns(Class::AdapterFailover);
 
 pub(super) const SET_ADAPTER_FAILOVER: Cmdlet = row(
     "Set-VMNetworkAdapterFailoverConfiguration",
-    Verb::Lacking,
+    Verb::SetAdapterFailover,
     ADAPTER_SETS,
     &[
         BY_ADAPTER,
@@ -238,12 +236,11 @@ pub(super) const SET_ADAPTER_FAILOVER: Cmdlet = row(
         COMMON,
     ],
 )
-.returns(Class::AdapterFailover)
-.lacks(ADAPTERS);
+.returns(Class::AdapterFailover);
 
 pub(super) const SET_ADAPTER: Cmdlet = row(
     "Set-VMNetworkAdapter",
-    Verb::Lacking,
+    Verb::SetAdapter,
     ADAPTER_SETS,
     &[
         BY_ADAPTER,
@@ -260,5 +257,4 @@ pub(super) const SET_ADAPTER: Cmdlet = row(
         COMMON,
     ],
 )
-.returns(Class::Adapter)
-.lacks(ADAPTERS);
+.returns(Class::Adapter);

@@ -52,7 +52,7 @@ pub(super) const MOST_CURRENT: Class = class(
 pub(super) const ADAPTER_FAILOVER: Class = class(
     "Msvm_EthernetPortFailoverSettingDataComponent",
     "CIM_Component",
-    Kind::Nothing,
+    Kind::AdapterFailover,
     &[
         first("GroupComponent", "CIM_EthernetPortAllocationSettingData"),
         second("PartComponent", "Msvm_FailoverNetworkAdapterSettingData"),

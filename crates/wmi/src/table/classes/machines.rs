@@ -1,6 +1,7 @@
 //! Virtual machines: themselves, their summary, their settings and recovery points, disks and adapters.
 
 use hvrsim_sim::look::CopyView;
+use hvrsim_types::network::FailoverAddresses;
 use hvrsim_types::state::{Mode, ReplicationType};
 
 use super::relationship::{FAILED_OVER_TYPE, HEALTH, LAST_CONSISTENT, LAST_TIME, LAST_TYPE, STATE};
@@ -151,25 +152,50 @@ pub(super) const DISK: Class = class(
     ],
 );
 
+/// `Microsoft:<machine>\<adapter>`, with what is behind it.
+fn adapter_id(scene: &Scene<'_>, rest: &str) -> Value {
+    let upper = |guid: uuid::Uuid| guid.to_string().to_uppercase();
+    scene.of_copy(|copy| {
+        scene.of_adapter(|view| text(&format!("Microsoft:{}\\{}{rest}", upper(copy.guid), upper(view.guid))))
+    })
+}
+
+fn or_null(value: Option<&String>) -> Value {
+    value.map_or(Value::Null, |value| text(value))
+}
+
+fn texts(all: &[impl ToString]) -> Value {
+    Value::List(all.iter().map(|one| text(&one.to_string())).collect())
+}
+
 pub(super) const ADAPTER: Class = class(
     "Msvm_EthernetPortAllocationSettingData",
     "CIM_EthernetPortAllocationSettingData",
-    Kind::Nothing,
-    &[string("InstanceID").key(), string("TestReplicaPoolID"), string("TestReplicaSwitchName")],
+    Kind::Adapter,
+    &[
+        string("InstanceID").key().live(|s| adapter_id(s, "")),
+        string("TestReplicaPoolID").live(|s| s.of_adapter(|view| or_null(view.adapter.test_pool.as_ref()))),
+        string("TestReplicaSwitchName")
+            .live(|s| s.of_adapter(|view| or_null(view.adapter.test_switch.as_ref()))),
+    ],
 );
 
 pub(super) const FAILOVER_ADAPTER: Class = class(
     "Msvm_FailoverNetworkAdapterSettingData",
     "CIM_SettingData",
-    Kind::Nothing,
+    Kind::Adapter,
     &[
-        uint16("ProtocolIFType"),
-        property("DHCPEnabled", CimType::Boolean),
-        string("IPAddresses").array(),
-        string("Subnets").array(),
-        string("DefaultGateways").array().limit(Limit::Elements(5)),
-        string("DNSServers").array(),
-        string("InstanceID").key(),
+        uint16("ProtocolIFType").live(|s| {
+            s.of_adapter(|view| {
+                number(view.adapter.failover.as_ref().map_or(0, FailoverAddresses::protocol_number))
+            })
+        }),
+        property("DHCPEnabled", CimType::Boolean).live(|s| s.told(|a| Value::Boolean(a.dhcp))),
+        string("IPAddresses").array().live(|s| s.told(|a| texts(&a.addresses))),
+        string("Subnets").array().live(|s| s.told(|a| texts(&a.subnets))),
+        string("DefaultGateways").array().limit(Limit::Elements(5)).live(|s| s.told(|a| texts(&a.gateways))),
+        string("DNSServers").array().live(|s| s.told(|a| texts(&a.dns_servers))),
+        string("InstanceID").key().live(|s| adapter_id(s, "\\Failover")),
         string("Caption"),
         string("Description"),
         string("ElementName"),
