@@ -36,6 +36,7 @@ pub const NOT_TAKEN: &[(&str, &str)] = &[
     ("TF-119", "needs a test machine that is left over beside a failover that was completed"),
     ("UF-118", "needs a host that loses power while disks are merged"),
     ("W-8", "machines are not deleted: no way leads back from that"),
+    ("W-9", "the machines of a space have no network adapters"),
     ("XF-134", "needs a resynchronization from the first host through to the third"),
     ("XF-136", "needs the first host's copy as the seed of the third host"),
     ("XF-99", "needs a reverse of the middle copy to the first host, with the third still linked"),
