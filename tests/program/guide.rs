@@ -62,14 +62,17 @@ impl Block {
 }
 
 fn blocks(name: &str) -> Vec<Block> {
+    blocks_of(name, &page(name))
+}
+
+fn blocks_of(name: &str, text: &str) -> Vec<Block> {
     let mut found = Vec::new();
     let mut open: Option<Block> = None;
-    for (number, line) in (1..).zip(page(name).lines()) {
+    for (number, line) in (1..).zip(text.lines()) {
         match (&mut open, line.strip_prefix("```")) {
             (None, Some(info)) => {
                 let mut words = info.split(',').map(str::to_owned);
                 let language = words.next().unwrap_or_default();
-                assert!(!language.is_empty(), "{name}:{number}: the block has no language");
                 let place = format!("{name}:{number}");
                 open = Some(Block { place, language, words: words.collect(), text: String::new() });
             }
@@ -206,6 +209,7 @@ fn every_example_comes_out_as_the_page_says() {
         let site = Site::new();
         for (block, example) in examples(&name) {
             count += 1;
+            assert!(!block.language.is_empty(), "{}: the block has no language", block.place);
             if let Some(file) = block.value("file") {
                 site.write(file, &block.text);
             } else if block.language == "console" {
@@ -275,4 +279,45 @@ fn everything_that_the_schema_knows_has_an_example() {
     }
     assert!(lacks.is_empty(), "the guide has no example of {lacks:?}");
     assert!(used.len() > 100, "{}", used.len());
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+#[test]
+fn the_first_scenario_of_the_readme_ends_as_it_says() {
+    let readme = read("README.md");
+    let blocks = blocks_of("README.md", &readme);
+    let at = blocks.iter().position(|block| block.language == "yaml").expect("it has a scenario");
+    let (scenario, shown) = (&blocks[at].text, &blocks[at + 1].text);
+    let site = Site::new();
+    site.write("first.yaml", scenario);
+    let answer = site.call(&["run", "first.yaml", "--quiet"]);
+    assert_eq!((answer.exit, answer.stderr.as_str()), (1, shown.as_str()), "the message is the shown one");
+    for (from, to) in [("bytes: 0B", "bytes: 16MiB"), ("advance: 2m", "advance: 10m")] {
+        assert!(scenario.contains(from), "{from}");
+        site.write("first.yaml", scenario.replace(from, to));
+        assert_eq!(site.call(&["run", "first.yaml", "--quiet"]).exit, 0, "{to} makes it green");
+    }
+}
+
+#[test]
+fn the_reference_of_the_format_has_no_wrong_example() {
+    let head = "scenario: x\ntopology:\n  hosts: { HV1: {}, HV2: {} }\n  links: { HV1-HV2: {} }\n  vms:\n    web01: { \
+                host: HV1, disks: [ { size: 40GiB }, { size: 1GiB } ], replica: { host: HV2 } }\nsteps:\n";
+    let site = Site::new();
+    let blocks = blocks_of("scenarios.md", &read("docs/scenarios.md"));
+    let examples: Vec<&Block> = blocks.iter().filter(|block| block.language == "yaml").collect();
+    assert!(examples.len() >= 9, "{}", examples.len());
+    for block in examples {
+        let text = match block.text.split_whitespace().next() {
+            Some("-") => format!("{head}{}", block.text),
+            Some("topology:") => format!("scenario: x\n{}steps: [ {{ note: x }} ]\n", block.text),
+            _ => block.text.clone(),
+        };
+        site.write("example.yaml", text);
+        let answer = site.call(&["check", "example.yaml"]);
+        assert_eq!((answer.exit, answer.stderr.as_str()), (0, ""), "{}", block.place);
+    }
 }
