@@ -18,6 +18,7 @@ mod play;
 mod reference;
 mod report;
 mod runs;
+mod sweep;
 
 use std::collections::BTreeMap;
 use std::fs;

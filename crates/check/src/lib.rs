@@ -8,6 +8,7 @@
 //! * [`oracle`]: what every disk must hold; [`watch`]: an onlooker who asks it
 //! * [`walk`]: random walks of any length; [`recover`]: an operator who knows the way out
 //! * [`shrink`]: a failing trace made short
+//! * [`trace`]: a trace as a scenario file; [`sweep`]: many seeds in shards
 //! * [`known`]: dead ends that the real system has
 //! * [`explore`]: every reachable situation, breadth-first; the shortest way from one to another
 
@@ -21,5 +22,7 @@ pub mod shrink;
 pub mod situation;
 pub mod small;
 pub mod space;
+pub mod sweep;
+pub mod trace;
 pub mod walk;
 pub mod watch;

@@ -343,7 +343,10 @@ fn go<D: DiskStore>(
 }
 
 /// All faults end, what is under way comes to its end, and an operator leads every machine back to protection.
-fn recovers<D: DiskStore>(sim: &mut Sim<D>, watch: &mut Watch) -> StoreResult<Held> {
+///
+/// # Errors
+/// Outside, the store failed; inside, a claim that does not hold.
+pub fn recovers<D: DiskStore>(sim: &mut Sim<D>, watch: &mut Watch) -> StoreResult<Held> {
     let mut held = watch.contents(sim)?;
     let mut calm = recover::repairs(&sim.world);
     calm.push(Act::Wait(Span(2 * Span::DAY.0)));

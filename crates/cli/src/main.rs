@@ -20,6 +20,7 @@ mod replay;
 mod report;
 mod resync;
 mod run;
+mod sweep;
 
 use std::process::ExitCode;
 
@@ -58,6 +59,8 @@ enum Command {
     Reference(reference::Arguments),
     /// Visit every situation of a small world, hold every claim against it, and tell the way out of one
     Explore(explore::Arguments),
+    /// Run many seeds, in shards that any scheduler can spread over machines, and put the results together
+    Sweep(sweep::Arguments),
     /// Look at, make, compare and change virtual disk images: VHDX, VHD, raw; and dump change logs
     Disk(disk::Arguments),
     /// Make one disk image equal to another, in place: only what differs is written
@@ -91,6 +94,7 @@ fn main() -> ExitCode {
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::Reference(arguments) => reference::reference(&arguments),
         Command::Explore(arguments) => explore::explore(&arguments),
+        Command::Sweep(arguments) => sweep::sweep(&arguments),
         Command::Disk(arguments) => disk::disk(&arguments),
         Command::Resync(arguments) => resync::resync(&arguments),
     };

@@ -14,7 +14,7 @@ use hvrsim_types::time::Instant;
 use crate::Exit;
 use crate::input;
 use crate::out::out;
-use crate::run::{Job, Store, disk_argument, header, remove};
+use crate::run::{HeldTo, Job, Store, disk_argument, header, remove};
 
 /// Arguments of `replay`.
 #[derive(clap::Args)]
@@ -71,6 +71,7 @@ fn again(arguments: &Arguments) -> Result<Exit, Failed> {
         measure: false,
         golden: None,
         windows_events: false,
+        held_to: HeldTo::Expectations,
         scenario,
     };
     let found = input::images(&job.scenario, &job.file);

@@ -2,18 +2,22 @@
 
 mod stateright;
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
 use hvrsim_check::act::{Act, Done, Happening, With, attempt};
 use hvrsim_check::explore::{Explored, World0, explore, replay, way_out};
 use hvrsim_check::known;
-use hvrsim_check::property;
+use hvrsim_check::property::{self, Violation};
 use hvrsim_check::shrink::{Failing, shrink};
 use hvrsim_check::small::{Shape, copy};
 use hvrsim_check::space::Bounds;
+use hvrsim_check::trace;
 use hvrsim_check::walk::{again, walk};
 use hvrsim_replica::exchange::TimerKind;
 use hvrsim_replica::rule::Call;
+use hvrsim_scenario::run::{Options, run};
+use hvrsim_scenario::{Choices, Source, check};
 use hvrsim_sim::store::{Images, Stamps};
 use hvrsim_types::id::{HostId, VmId};
 use hvrsim_types::time::Span;
@@ -147,6 +151,29 @@ fn a_failing_trace_is_made_short() {
     // Without the replica there is one machine less to delete: that is the true minimum.
     assert_eq!(short.acts, [ask(0, Call::TurnOffVm), ask(0, Call::DestroyVm)]);
     assert_eq!(short.shape.used, 1);
+}
+
+/// Walks as scenarios come to the same: what is done there is what was done in the walk.
+#[test]
+fn a_walk_told_as_a_scenario_can_be_read() {
+    let mut told = 0;
+    for seed in 0..40 {
+        let walked = walk(seed).expect("the store works");
+        let violation = Violation { claim: "nothing", found: "it is told as it is".to_owned() };
+        let failing = Failing { shape: walked.shape, seed, acts: walked.acts, violation };
+        let Some(text) = trace::scenario(&failing).expect("the store works") else { continue };
+        told += 1;
+        let source = Source::new("walk.yaml", text);
+        let include = |_: &str| Err("nothing is included".to_owned());
+        let checked = check(&source, Choices { params: &BTreeMap::new(), include: &include });
+        let wrong: Vec<String> = checked.diagnostics.iter().map(|d| d.render(false)).collect();
+        assert_eq!(checked.scenarios.len(), 1, "seed {seed}: {}\n{}", wrong.concat(), source.text);
+        let (ended, _) = run(&checked.scenarios[0], &Options::default(), Stamps::default(), &mut ())
+            .expect("the store works");
+        let wrong: Vec<String> = ended.failures.iter().map(|d| d.render(false)).collect();
+        assert!(wrong.is_empty(), "seed {seed}: {}\n{}", wrong.concat(), source.text);
+    }
+    assert!(told > 20, "{told} of 40 walks can be told");
 }
 
 /// Carries acts out one after the other and holds every claim after each.

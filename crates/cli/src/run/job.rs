@@ -15,6 +15,7 @@ use hvrsim_sim::store::{DiskStore, Images, Stamps, StoreError};
 use hvrsim_sim::{Look, Sim};
 use hvrsim_types::time::Instant;
 
+use super::claims::{Claims, HeldTo};
 use super::log::EventLog;
 use super::watcher::{Watcher, names_of};
 use crate::Exit;
@@ -57,6 +58,8 @@ pub(crate) struct Job {
     pub(crate) golden: Option<Golden>,
     /// The Windows event logs are printed at the end.
     pub(crate) windows_events: bool,
+    /// What the run is held to beside its expectations.
+    pub(crate) held_to: HeldTo,
 }
 
 /// What a run has to tell.
@@ -214,8 +217,11 @@ impl Job {
     ) -> Result<(Ended, Sim<D>), Broken> {
         let options =
             Options { seed: self.seed, disks: self.disks.clone(), folder: input::folder(&self.file) };
-        let (ended, sim) = hvrsim_scenario::run::run(&self.scenario, &options, store, observer)
+        let mut claims = Claims::new(&self.scenario, self.held_to, observer);
+        let (mut ended, mut sim) = hvrsim_scenario::run::run(&self.scenario, &options, store, &mut claims)
             .map_err(|Stopped::Store(error, place)| self.store_failed(&error, place))?;
+        let broken = claims.end(&mut sim).map_err(|error| self.store_failed(&error, None))?;
+        ended.failures.extend(broken);
         end(&sim, &ended);
         Ok((ended, sim))
     }

@@ -1,5 +1,6 @@
 //! `hvrsim run`: which runs, all of them at once, and what is told of them in order.
 
+mod claims;
 mod job;
 mod log;
 mod plan;
@@ -19,6 +20,7 @@ use hvrsim_scenario::batch;
 use crate::Exit;
 use crate::input;
 use crate::out::out;
+pub(crate) use claims::HeldTo;
 pub(crate) use job::{Job, Store, Told, remove};
 pub(crate) use log::header;
 use plan::Plan;
@@ -77,6 +79,12 @@ pub(crate) struct Arguments {
     /// Keep the run folder with all images. Implies `--store images`
     #[arg(long)]
     keep: bool,
+    /// Hold every claim of docs/proof.md against the run, event by event; a broken one is red
+    #[arg(long)]
+    claims: bool,
+    /// As --claims; at the end all faults end, and an operator must lead every machine back to protection
+    #[arg(long)]
+    recover: bool,
     /// Print the entries of the hosts' Windows event logs at the end of the timeline
     #[arg(long)]
     windows_events: bool,
@@ -102,7 +110,7 @@ fn seed_argument(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| format!("expected a whole number from 0 to {}", u64::MAX))
 }
 
-fn seeds_argument(text: &str) -> Result<(u64, u64), String> {
+pub(crate) fn seeds_argument(text: &str) -> Result<(u64, u64), String> {
     let range = text.split_once("..").and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
     range.filter(|(a, b)| a < b).ok_or_else(|| "expected A..B with A below B, for instance 0..100".to_owned())
 }

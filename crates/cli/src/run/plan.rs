@@ -9,7 +9,7 @@ use hvrsim_scenario::Scenario;
 use hvrsim_types::near::nearest;
 
 use super::job::{Golden, Job, Store};
-use super::{Arguments, StoreKind};
+use super::{Arguments, HeldTo, StoreKind};
 use crate::Exit;
 use crate::input;
 
@@ -159,6 +159,15 @@ fn job(arguments: &Arguments, scenario: &Scenario, file: &Path, seed: Option<u64
         measure: arguments.measure,
         golden,
         windows_events: arguments.windows_events,
+        held_to: held_to(arguments),
+    }
+}
+
+const fn held_to(arguments: &Arguments) -> HeldTo {
+    match (arguments.recover, arguments.claims) {
+        (true, _) => HeldTo::Recovery,
+        (_, true) => HeldTo::Claims,
+        _ => HeldTo::Expectations,
     }
 }
 

@@ -21,6 +21,7 @@ use hvrsim_sim::store::{DiskStore, StoreError};
 use hvrsim_sim::trace::{Record, What};
 use hvrsim_sim::watch::Watch;
 use hvrsim_sim::windows_log::{Entry, WindowsLog};
+use hvrsim_sim::world::World;
 use hvrsim_sim::{Look, Sim};
 use hvrsim_types::id::{CopyId, HostId, JobId, PointId, VmId};
 use hvrsim_types::state::Power;
@@ -51,6 +52,9 @@ pub struct Options {
 pub trait Observer {
     /// New records, and the virtual time.
     fn records(&mut self, names: &dyn Look, records: &[Record], now: Instant);
+
+    /// The world as it was built, and after each event and each call.
+    fn look(&mut self, _world: &World) {}
 
     /// Whether the run should end here, as nobody wants to know more.
     fn stop(&self) -> bool {
@@ -274,6 +278,7 @@ impl<'a, D: DiskStore> Run<'a, D> {
 
     /// All that is done before the first step.
     fn first(&mut self) -> Done {
+        self.observer.look(&self.sim.world);
         self.prepare()?;
         self.guarded = !self.scenario.never.is_empty();
         self.look()
@@ -307,6 +312,7 @@ impl<'a, D: DiskStore> Run<'a, D> {
 
     /// Hands new records to the observer and to all who follow them.
     pub(crate) fn tell(&mut self) {
+        self.observer.look(&self.sim.world);
         let records = self.sim.recorder.take();
         for record in &records {
             self.watch.take(record);
@@ -336,6 +342,7 @@ impl<'a, D: DiskStore> Run<'a, D> {
         let near = self.deadline().filter(|near| *near > self.sim.world.now && *near < limit);
         let there = self.sim.step(near.unwrap_or(limit))? || near.is_some();
         self.events = self.events.wrapping_add(1);
+        self.observer.look(&self.sim.world);
         if self.guarded {
             self.look()?;
         } else if self.events.is_multiple_of(BREATH) {
