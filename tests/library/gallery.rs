@@ -20,6 +20,11 @@ const THEMES: &[(&str, &str)] = &[
     ("disasters", "One for each thing that breaks: what follows, what helps."),
     ("runbooks", "Procedures that do not go straight."),
     (
+        "corpus",
+        "Traces that checks have found, made short: each showed an error once, of the program or of a check. \
+         `hvrsim run --recover` holds every claim against them.",
+    ),
+    (
         "lessons",
         "Broken runbooks. Run `broken.yaml`, read what it says, mend it by yourself, and compare with `fixed.yaml`; \
          the file's description has a hint.",

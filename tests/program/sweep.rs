@@ -127,3 +127,13 @@ fn the_manifest_of_the_guide_is_an_indexed_job() {
     let answer = answer(command.env("JOB_COMPLETION_INDEX", "15").env("HVRSIM_SHARDS", "16"));
     assert!(answer.stdout.starts_with("shard 16 of 16: 2 runs"), "{answer:?}");
 }
+
+/// What walks have found keeps every claim, and an operator leads the machine back to protection.
+#[test]
+fn the_corpus_holds_every_claim() {
+    let corpus = root().join("scenarios/corpus");
+    let site = Site::new();
+    let mut command = site.command(&["run", "--quiet", "--recover"]);
+    let answer = answer(command.arg(corpus));
+    assert_eq!(answer.exit, 0, "{}{}", answer.stdout, answer.stderr);
+}

@@ -3,11 +3,12 @@
 
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]
 
+use std::error::Error;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use hvrsim_benches::pairs::Pairs;
+use hvrsim_benches::pairs::{Pairs, PairsError};
 use hvrsim_check::explore::{World0, acts, explore};
 use hvrsim_check::property;
 use hvrsim_check::small::Shape;
@@ -23,7 +24,7 @@ const CASES: u64 = 400;
 const SITUATIONS: usize = 20_000;
 const WALKS: u64 = 120;
 
-fn main() -> StoreResult<()> {
+fn main() -> Result<(), Box<dyn Error>> {
     say("events", "ours", events()?);
     say("net-idle", "ours", idle()?);
     say("cases", "ours", cases()?);
@@ -43,7 +44,7 @@ fn rate(count: u64, begun: Instant) -> u64 {
 }
 
 /// Events of 64 machines that are written to and replicate every five minutes, each in the digest.
-fn events() -> StoreResult<u64> {
+fn events() -> Result<u64, PairsError> {
     let mut pairs = Pairs::replicated(64)?;
     let before = pairs.figures.events;
     let begun = Instant::now();

@@ -257,11 +257,7 @@ fn cmdlet(before: &World, copy: CopyId, call: Call, with: With, place: &str) -> 
         Call::RemoveSavedState => plain("Remove-VMSavedState -VMName VM_NAME"),
         Call::Checkpoint => plain("Checkpoint-VM -Name VM_NAME -AsJob"),
         Call::RemoveCheckpoints => plain("Remove-VMSnapshot -VMName VM_NAME -AsJob"),
-        // Told in another way, or by no cmdlet that is simulated.
-        Call::PromoteExtended
-        | Call::ManagerFailover
-        | Call::InitiateFailback
-        | Call::CancelJob
-        | Call::DestroyVm => None,
+        // Told in another way, or not by one cmdlet.
+        _ => None,
     }
 }

@@ -160,7 +160,7 @@ impl Watch {
         let from = was.peer.or(now.peer).map(|host| CopyId { host, vm: copy.vm });
         let applied = was.received.front().filter(|log| now.received.front() != Some(*log));
         if let (Some(log), Some(from)) = (applied, from)
-            && now.last_apply != was.last_apply
+            && now.last_apply > was.last_apply
         {
             self.oracle.apply(copy, name(from, *log));
         }

@@ -1,5 +1,5 @@
-//! `--claims` and `--recover`: a run is held to every claim of the project's proof, event by event, and its disks to
-//! what the oracle says.
+//! `--claims` and `--recover`: a run is held to every claim of the project's proof, event by event; with the second, at the
+//! end its disks to what the oracle says, and the machines to a way back, where the oracle can follow what is written.
 
 use hvrsim_check::property::Violation;
 use hvrsim_check::walk::recovers;
@@ -64,13 +64,12 @@ impl<'a> Claims<'a> {
         Self { scenario, observer, held_to, used: whole_blocks(scenario), watch: None, broken: None }
     }
 
-    /// The end: what every disk holds, and the way back to protection. Gives back what does not hold.
+    /// The end. Gives back what does not hold.
     pub(super) fn end<D: DiskStore>(mut self, sim: &mut Sim<D>) -> StoreResult<Option<Diagnostic>> {
         if let (None, Some(watch)) = (&self.broken, &mut self.watch) {
             let held = match self.held_to {
-                HeldTo::Recovery => recovers(sim, watch)?,
-                HeldTo::Claims if self.used.is_some() => watch.contents(sim)?,
-                HeldTo::Claims | HeldTo::Expectations => Ok(()),
+                HeldTo::Recovery if self.used.is_some() => recovers(sim, watch)?,
+                _ => Ok(()),
             };
             self.broken = held.err();
         }
