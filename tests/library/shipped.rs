@@ -11,10 +11,17 @@ use crate::scenarios::{Outcome, Shipped, on_images, on_stamps, shipped};
 /// Of the scenarios of incidents only those that change disks in a way of their own run on images here: `cargo xtask ci
 /// scenarios` runs all on both stores, as built for release.
 const ON_DISKS: &[&str] = &[
+    "disasters/boot-or-data-disk-excluded.yaml",
     "disasters/checkpoint-applied.yaml",
+    "disasters/disk-added-and-not-replicated.yaml",
     "disasters/disk-edited-offline.yaml",
+    "disasters/disk-resized-on-the-primary-only.yaml",
     "disasters/machine-removed.yaml",
+    "disasters/media-too-late.yaml",
+    "disasters/point-older-than-a-shrink.yaml",
     "disasters/replica-restored-from-backup.yaml",
+    "disasters/resynchronization-with-other-sizes.yaml",
+    "disasters/wrong-media-folder.yaml",
 ];
 
 /// Runs a scenario on stamps, or on both stores; gives back what came out, or what is wrong.

@@ -347,6 +347,8 @@ pub fn operation(world: &World, copy: CopyId, call: Call, with: With) -> Option<
         Call::Checkpoint => Operation::Checkpoint,
         Call::RemoveCheckpoints => Operation::RemoveCheckpoints,
         Call::DestroyVm => Operation::DestroyVm,
+        // The oracle's disks have one size, and no media are carried.
+        Call::ResizeDisk | Call::ExportInitialReplica | Call::ImportInitialReplica => return None,
         Call::CancelJob => {
             let state = state(world, copy)?;
             Operation::CancelJob(state.job.or(state.scheduled.map(|s| s.job))?)

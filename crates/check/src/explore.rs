@@ -464,10 +464,9 @@ impl Explored {
 /// # Errors
 /// The store failed.
 pub fn way_out(world: &World0, situations: usize, threads: NonZeroUsize) -> StoreResult<Option<Vec<Act>>> {
-    let calls = Call::ALL
-        .iter()
-        .copied()
-        .filter(|call| !matches!(call, Call::DestroyVm | Call::Modify | Call::SetAdapters));
+    let calls = Call::ALL.iter().copied().filter(|call| {
+        !matches!(call, Call::DestroyVm | Call::ResizeDisk | Call::Modify | Call::SetAdapters)
+    });
     let bounds = Bounds { calls: calls.collect(), situations, until_protected: true, ..Bounds::runbooks() };
     let found = explore(world.clone(), &bounds, threads)?;
     let last = (0u32..).zip(&found.nodes).find(|(_, node)| node.goal).map(|(at, _)| at);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use hvrsim_replica::copy::{Copy, Phase};
-use hvrsim_replica::operation::{Operation, PointChoice};
+use hvrsim_replica::operation::{InitialKind, Operation, PointChoice};
 use hvrsim_sim::Sim;
 use hvrsim_sim::ledger::Position;
 use hvrsim_sim::store::{DiskStore, StoreResult};
@@ -210,6 +210,8 @@ fn jobs_are_kept(world: &World, copy: CopyId) -> Held {
         return broken("jobs", "a state is shown for no job");
     }
     let run = match &c.phase {
+        // The job of an export ends with it, before the media are imported.
+        Phase::Initial(_, InitialKind::Media) => None,
         Phase::Initial(run, _) | Phase::Resync(run) | Phase::ResyncSuspended(run) => Some(run.job),
         Phase::Failback(run) => Some(run.job),
         _ => None,

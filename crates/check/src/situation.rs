@@ -244,6 +244,8 @@ impl Names {
             Phase::Initial(run, _) | Phase::Resync(run) | Phase::ResyncSuspended(run) => {
                 *run = self.run(host, *run);
             }
+            Phase::Updating { run: Some(run), .. } => *run = self.run(host, *run),
+            Phase::UpdateReceiving { session, .. } => *session = self.session(*session),
             Phase::Awaiting { session: Some(session) } => *session = self.session(*session),
             Phase::Prepared(point) => *point = self.point(*point),
             Phase::Recovering { point: Some(point), .. } | Phase::Recovered { point: Some(point) } => {
@@ -284,6 +286,7 @@ impl Names {
                 .map(|p| Point { id: self.point(p.id), kind: p.kind, taken: Instant::START })
                 .collect(),
             last_point: Instant::START,
+            last_vss: Instant::START,
             last_replication: None,
             last_apply: None,
             last_type: hvrsim_types::state::ReplicationType::None,
@@ -326,6 +329,7 @@ impl Names {
             Request::Finish { session, .. } => {
                 Request::Finish { session: self.session(*session), as_of: Instant::START }
             }
+            Request::Imported { session } => Request::Imported { session: self.session(*session) },
             Request::Close { session } => Request::Close { session: self.session(*session) },
             Request::Swap { swap, point, failback, .. } => Request::Swap {
                 swap: self.swap(*swap),
@@ -334,9 +338,10 @@ impl Names {
                 settings,
             },
             Request::Yield { swap, .. } => Request::Yield { swap: self.swap(*swap), settings },
-            Request::FailbackOpen { session, point } => Request::FailbackOpen {
+            Request::FailbackOpen { session, point, .. } => Request::FailbackOpen {
                 session: self.session(*session),
                 point: point.map(|point| self.point(point)),
+                sizes: Vec::new(),
             },
             Request::FailbackFinish { session, latest } => {
                 Request::FailbackFinish { session: self.session(*session), latest: *latest }
@@ -478,7 +483,8 @@ fn work_view(names: &mut Names, work: &DiskWork) -> WorkView {
         DiskWork::Apply(log) => WorkView::Apply(names.log(*log)),
         DiskWork::FailoverDisk(point) => WorkView::FailoverDisk(point.map(|point| names.point(point))),
         DiskWork::TestMachine(..) => WorkView::Test,
-        DiskWork::Merge => WorkView::Merge,
+        // Nothing is exported in what is explored.
+        DiskWork::Merge | DiskWork::Export(_) | DiskWork::Import(_) => WorkView::Merge,
     }
 }
 

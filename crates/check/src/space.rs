@@ -215,7 +215,7 @@ impl Bounds {
             calls: Call::ALL
                 .iter()
                 .copied()
-                .filter(|call| !matches!(call, Call::DestroyVm | Call::SetAdapters))
+                .filter(|call| !matches!(call, Call::DestroyVm | Call::ResizeDisk | Call::SetAdapters))
                 .collect(),
             shutdowns: true,
             distrust: true,

@@ -162,7 +162,7 @@ impl Swarm {
             if there { usual * often } else { 0 }
         });
         let mut keep = |call: &Call| match call {
-            Call::DestroyVm => false,
+            Call::DestroyVm | Call::ResizeDisk => false,
             Call::Enable | Call::StartInitialReplication | Call::StartVm => true,
             Call::Remove => draws.one_in(3),
             _ => !draws.one_in(4),

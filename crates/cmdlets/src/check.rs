@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use hvrsim_sim::paths::{disk_named, disk_path};
 use hvrsim_types::near::nearest;
 
 use crate::bind::Call;
@@ -35,6 +36,14 @@ pub fn check(call: &Call, names: &Names<'_>) -> Result<(), BindError> {
     }
     for name in call.vm_names().iter().filter(|name| !is_wildcard(name)) {
         known_vm(call, call.vm_parameter(), name, names)?;
+    }
+    for parameter in ["ExcludedVhdPath", "ReplicatedDiskPaths"] {
+        call.texts(parameter).iter().try_for_each(|path| call.disk(parameter, path).map(drop))?;
+    }
+    if call.cmdlet().verb == Verb::ResizeVhd {
+        for path in call.texts("Path") {
+            known_vm(call, "Path", call.disk("Path", path)?.0, names)?;
+        }
     }
     if let Some(Value::Point(PointName::Back { host, vm, .. })) = call.value("VMRecoverySnapshot") {
         known_host(call, "VMRecoverySnapshot", host, names)?;
@@ -81,6 +90,22 @@ fn known_vm(call: &Call, parameter: &str, name: &str, names: &Names<'_>) -> Resu
 }
 
 impl Call {
+    /// The disks that the call resizes: the machine's name and the disk's number.
+    #[must_use]
+    pub fn resized(&self) -> Vec<(String, u8)> {
+        let paths = if self.cmdlet.verb == Verb::ResizeVhd { self.texts("Path") } else { &[] };
+        paths.iter().filter_map(|path| disk_named(path)).map(|(vm, disk)| (vm.to_owned(), disk)).collect()
+    }
+
+    /// The machine and the disk that a path names.
+    pub(crate) fn disk<'a>(&self, parameter: &str, path: &'a str) -> Result<(&'a str, u8), BindError> {
+        disk_named(path).ok_or_else(|| {
+            let message = format!("The file '{path}' is no virtual hard disk of a machine.");
+            let error = self.error_at(parameter, "ObjectNotFound", message);
+            error.help(format!("a machine's disks are called such as '{}'", disk_path("web01", 0)))
+        })
+    }
+
     /// The parameter that names machines: `Remove-VMSnapshot -Name` names snapshots.
     pub(crate) fn vm_parameter(&self) -> &'static str {
         match self.cmdlet.verb {

@@ -83,8 +83,6 @@ enum Reading {
     Text(&'static str),
     Flag(bool),
     Number(u64),
-    /// Nothing in it.
-    Empty,
     Live(fn(&Scene<'_>) -> PropertyValue),
 }
 
@@ -160,7 +158,6 @@ impl Object {
             Reading::Text(text) => PropertyValue::Text(text.to_owned()),
             Reading::Flag(value) => PropertyValue::Boolean(value),
             Reading::Number(value) => PropertyValue::Integer(value),
-            Reading::Empty => PropertyValue::List(Vec::new()),
             Reading::Live(live) => live(scene),
         };
         let values = class.properties().iter().map(|p| (p, read(p))).collect();

@@ -3,8 +3,10 @@
 //! Which cmdlet makes which call is the table of equivalents of the Hyper-V module and the WMI provider. A
 //! client-side guard stands here only if it decides which calls are made; all others are rules of the model.
 
-use hvrsim_replica::operation::{InitialKind, Operation, PointChoice, Settings};
+use hvrsim_replica::operation::{InitialKind, Operation, PointChoice, Settings, SettingsChange};
 use hvrsim_sim::look::{CopyView, Look, PointView};
+use hvrsim_sim::paths::disk_path;
+use hvrsim_types::disks::DiskSet;
 use hvrsim_types::id::{CopyId, HostId};
 use hvrsim_types::state::{Mode, Power, ReplicationState};
 use hvrsim_types::time::{Instant, Span};
@@ -68,6 +70,10 @@ pub fn plan(call: &Call, default_host: Option<&str>, look: &dyn Look) -> Result<
         return Ok(vec![Action::Show { text }]);
     }
     let mut asked = Vec::new();
+    if call.cmdlet().verb == Verb::ResizeVhd {
+        planner.resizes(&at, &mut asked)?;
+        return Ok(planner.finish(asked));
+    }
     for on in planner.targets(&at)? {
         planner.operations(on, &mut asked)?;
     }
@@ -337,9 +343,9 @@ impl Planner<'_> {
         let on = self.relationship(on);
         let operation = match call.cmdlet().verb {
             Verb::EnableReplication if call.switch("AsReplica") => Operation::AsReplica,
-            Verb::EnableReplication => self.enable()?,
+            Verb::EnableReplication => self.enable(on)?,
             Verb::RemoveReplication => Operation::Remove,
-            Verb::SetReplication => self.set(),
+            Verb::SetReplication => self.set(on)?,
             Verb::SuspendReplication => Operation::Suspend,
             Verb::ResumeReplication if call.switch("Resynchronize") => {
                 Operation::Resynchronize { at: self.start("ResynchronizeStartTime")? }
@@ -348,6 +354,14 @@ impl Planner<'_> {
             Verb::ResumeReplication => Operation::Resume,
             Verb::StopReplication => Operation::StopResynchronize,
             Verb::ResetStatistics => Operation::ResetStatistics,
+            Verb::StartInitial if call.text("DestinationPath").is_some() => {
+                let folder = call.text("DestinationPath").unwrap_or_default().to_owned();
+                Operation::ExportInitialReplica { folder }
+            }
+            Verb::ImportInitial => {
+                let from = self.look.media(call.text("Path").unwrap_or_default());
+                Operation::ImportInitialReplica { from }
+            }
             Verb::StartInitial => {
                 let kind = if call.switch("UseBackup") { InitialKind::Seeded } else { InitialKind::Network };
                 let at = self.start("InitialReplicationStartTime")?;
@@ -381,6 +395,7 @@ impl Planner<'_> {
             | Verb::GetEntry
             | Verb::GetAdapterFailover
             | Verb::TestConnection
+            | Verb::ResizeVhd
             | Verb::Lacking => return Ok(()),
         };
         asked.push((on, operation));
@@ -399,14 +414,60 @@ impl Planner<'_> {
         self.call.text("ReplicaServerName").and_then(|name| self.host(name))
     }
 
-    fn enable(&self) -> Result<Operation, BindError> {
+    fn enable(&self, on: CopyId) -> Result<Operation, BindError> {
         let to = self.replica_server().map_or_else(|| self.default_host(), Ok)?;
         let settings = self.call.settings_change().applied_to(&Settings::default());
-        Ok(Operation::Enable { to, settings })
+        let excluded = self.disks(on, "ExcludedVhdPath")?;
+        Ok(Operation::Enable {
+            to,
+            settings: Settings { disks: settings.disks.without(excluded), ..settings },
+        })
     }
 
-    fn set(&self) -> Operation {
-        let change = self.call.settings_change();
+    /// The disks of the machine that a parameter names by their paths.
+    fn disks(&self, on: CopyId, parameter: &str) -> Result<DiskSet, BindError> {
+        let name = self.look.vm_name(on.vm);
+        let count = self
+            .look
+            .copy(if on.vm.is_extended() { on.machine() } else { on })
+            .map_or(0, |view| view.disks.len());
+        let one = |path: &String| {
+            let (vm, disk) = self.call.disk(parameter, path)?;
+            if vm.eq_ignore_ascii_case(name) && usize::from(disk) < count {
+                return Ok(disk);
+            }
+            let message = format!("The file '{path}' is no virtual hard disk of \"{name}\".");
+            let all: Vec<String> = (0..=u8::MAX).take(count).map(|disk| disk_path(name, disk)).collect();
+            let error = self.call.error_at(parameter, "ObjectNotFound", message);
+            Err(error.help(format!("its disks are '{}'", all.join("', '"))))
+        };
+        self.call.texts(parameter).iter().map(one).collect()
+    }
+
+    /// `Resize-VHD`: one operation a path and host.
+    fn resizes(&self, hosts: &[HostId], asked: &mut Vec<(CopyId, Operation)>) -> Result<(), BindError> {
+        let size = match self.call.value("SizeBytes") {
+            Some(Value::Integer(bytes)) => u64::try_from(*bytes).ok(),
+            _ => None,
+        };
+        for host in hosts {
+            for path in self.call.texts("Path") {
+                let (vm, disk) = self.call.disk("Path", path)?;
+                asked.push((self.named(*host, vm, "Path")?, Operation::ResizeDisk { disk, size }));
+            }
+        }
+        Ok(())
+    }
+
+    fn set(&self, on: CopyId) -> Result<Operation, BindError> {
+        let mut change = self.call.settings_change();
+        if !self.call.texts("ReplicatedDiskPaths").is_empty() {
+            change.disks = Some(self.disks(on, "ReplicatedDiskPaths")?);
+        }
+        Ok(self.set_to(change))
+    }
+
+    fn set_to(&self, change: SettingsChange) -> Operation {
         match (self.call.switch("AsReplica"), self.call.switch("Reverse")) {
             (true, _) => Operation::AsReplica,
             (false, true) => Operation::Reverse { to: self.replica_server(), change },

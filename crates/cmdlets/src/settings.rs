@@ -30,6 +30,12 @@ impl Call {
             auto_resync: boolean("AutoResynchronizeEnabled"),
             auto_resync_start: time("AutoResynchronizeIntervalStart"),
             auto_resync_end: time("AutoResynchronizeIntervalEnd"),
+            vss_hours: if self.switch("DisableVSSSnapshotReplication") {
+                Some(0)
+            } else {
+                number("VSSSnapshotFrequencyHour").and_then(|n| u8::try_from(n).ok())
+            },
+            disks: None,
         }
     }
 }

@@ -82,6 +82,19 @@ fn operations() {
         "Suspend-VMReplication web01 -Passthru",
         "Start-VM web01,db01 -Passthru",
         "Enable-VMReplication db01 HV2 80 1 -Passthru -AsJob",
+        "Enable-VMReplication db01 HV2 80 Kerberos -ExcludedVhdPath 'D:\\VHD\\db01-disk1.vhdx'",
+        "Enable-VMReplication db01 HV2 80 Kerberos -ExcludedVhdPath web01-disk1.vhdx",
+        "Set-VMReplication web01 -ReplicatedDiskPaths web01-disk0.vhdx,WEB01-DISK1.VHDX",
+        "Set-VMReplication web01 -ReplicatedDiskPaths web01-disk7.vhdx",
+        "Set-VMReplication web01 -ReplicatedDiskPaths system.vhdx",
+        "Start-VMInitialReplication web02 -DestinationPath E:\\IR",
+        "Import-VMInitialReplication web01 'E:\\IR\\web01_0' -ComputerName HV2",
+        "Import-VMInitialReplication web01 -Path E:\\ -ComputerName HV2",
+        "Set-VMReplication web01 -VSSSnapshotFrequencyHour 4",
+        "Set-VMReplication web01 -DisableVSSSnapshotReplication",
+        "Resize-VHD web01-disk0.vhdx 16GB",
+        "Resize-VHD -Path web01-disk0.vhdx,db01-disk1.vhdx -ToMinimumSize -WhatIf",
+        "Resize-VHD -Path nobody-disk0.vhdx -SizeBytes 16GB",
     ];
     insta::assert_snapshot!(transcript(&lines, Some("HV1"), &Fake::new()));
 }

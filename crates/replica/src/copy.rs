@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use hvrsim_types::disks::DiskSet;
 use hvrsim_types::id::{Epoch, ExchangeId, HostId, JobId, LogSeq, PointId, SessionId, SwapId};
 use hvrsim_types::state::{Health, Mode, ReplicationState, ReplicationType};
 use hvrsim_types::time::{Instant, Span};
@@ -190,6 +191,25 @@ pub enum Phase {
     },
     /// Primary: resynchronization paused.
     ResyncSuspended(Run),
+    /// Primary: disks are added to the relationship.
+    Updating {
+        /// The disks that will be replicated.
+        wanted: DiskSet,
+        /// The session that brings the new ones, once the replica is ready.
+        run: Option<Run>,
+    },
+    /// Primary: adding them has failed; the old set stands.
+    UpdateFailed {
+        /// The disks that were wanted.
+        wanted: DiskSet,
+    },
+    /// Replica: receives disks that are added.
+    UpdateReceiving {
+        /// The session.
+        session: SessionId,
+        /// The new disks.
+        added: DiskSet,
+    },
     /// Replica: *WaitingForFailback*.
     Failback(FailbackRun),
     /// Replica: *FailbackCompleted*.
@@ -230,6 +250,8 @@ pub enum FailoverRule {
     FromSuspended,
     /// From Resynchronizing.
     FromResync,
+    /// While disks are added.
+    FromUpdate,
     /// With a test machine beside it.
     BesideTest,
     /// On the third host of a chain.
@@ -245,6 +267,7 @@ impl FailoverRule {
             Self::Unplanned => "UF-78",
             Self::FromSuspended => "UF-80",
             Self::FromResync => "RS-58",
+            Self::FromUpdate => "ST-137",
             Self::BesideTest => "TF-65",
             Self::Extended => "XF-101",
         }
@@ -272,6 +295,8 @@ impl Phase {
             Self::ResyncSuspended(_) | Self::ResyncReceiving { paused: true, .. } => {
                 S::ResynchronizeSuspended
             }
+            Self::Updating { .. } | Self::UpdateReceiving { .. } => S::DiskUpdateInProgress,
+            Self::UpdateFailed { .. } => S::DiskUpdateCritical,
             Self::Failback(_) => S::FailbackInProgress,
             Self::FailbackDone(_) => S::FailbackComplete,
         }
@@ -326,6 +351,10 @@ pub enum Asking {
         /// It is automatic.
         automatic: bool,
     },
+    /// Open a session that adds disks.
+    OpenUpdate,
+    /// Tell that an initial replica was imported.
+    Imported,
     /// Continue a session.
     Continue,
     /// Finish a session.
@@ -359,6 +388,8 @@ pub struct Statistics {
     pub missed: u32,
     /// Failed operations.
     pub errors: u32,
+    /// Application-consistent points that failed.
+    pub vss_failures: u32,
     /// Bytes of all cycles.
     pub size_bytes: u64,
     /// Bytes of the largest cycle.
@@ -410,6 +441,8 @@ pub struct Copy {
     pub points: Vec<Point>,
     /// When the last hourly point was.
     pub last_point: Instant,
+    /// When an application-consistent point was asked for last.
+    pub last_vss: Instant,
     /// Last send (primary) or receipt (replica).
     pub last_replication: Option<Instant>,
     /// Last apply.
@@ -439,6 +472,8 @@ pub struct Copy {
     /// The host that was told of the end of a failback which had changed nothing, and the epoch that this began: the
     /// message can be lost.
     pub released: Option<(HostId, Epoch)>,
+    /// The initial replica that was exported and is on its way: its session, and the moment that it holds.
+    pub media: Option<(SessionId, PointId)>,
     /// It runs after a failover and keeps points to fail back to.
     pub keeps_points: bool,
     /// It was failed over to the newest content that it had.
@@ -481,6 +516,7 @@ impl Default for Copy {
             received: VecDeque::new(),
             points: Vec::new(),
             last_point: Instant::START,
+            last_vss: Instant::START,
             last_replication: None,
             last_apply: None,
             last_type: ReplicationType::None,
@@ -495,6 +531,7 @@ impl Default for Copy {
             asked_swap: None,
             served: None,
             released: None,
+            media: None,
             keeps_points: false,
             failed_over_newest: false,
             extended: None,
@@ -565,6 +602,13 @@ impl Copy {
             (Phase::Recovering { .. } | Phase::Recovered { .. } | Phase::Committed { .. }, _) => {
                 Some((Warning, "Failed over, and not reversed."))
             }
+            (Phase::Updating { .. } | Phase::UpdateReceiving { .. }, _) => {
+                Some((Warning, "A disk is being added to the replicated disks."))
+            }
+            (Phase::UpdateFailed { .. }, _) => Some((
+                Critical,
+                "Adding a disk has failed. Resume replication to try again, or set the old list of disks.",
+            )),
             (Phase::Failback(_), _) if self.unable_to_send() => {
                 Some((Critical, "The failback cannot reach the new primary's side."))
             }
@@ -603,6 +647,7 @@ impl Copy {
         match &self.phase {
             Phase::Awaiting { session: Some(open) } => *open == session,
             Phase::ResyncReceiving { session: open, paused, .. } => *open == session && !paused,
+            Phase::UpdateReceiving { session: open, .. } => *open == session,
             Phase::Failback(run) => run.session == session,
             _ => false,
         }

@@ -1,6 +1,7 @@
 //! Inputs, outputs and the messages between two services.
 
 use hvrsim_types::code::ReturnCode;
+use hvrsim_types::disks::DiskSet;
 use hvrsim_types::id::{CopyId, Epoch, ExchangeId, HostId, JobId, LogSeq, PointId, SessionId, SwapId, VmId};
 use hvrsim_types::job::{JobState, JobType};
 use hvrsim_types::network::AdapterChange;
@@ -45,6 +46,15 @@ pub struct Log {
     pub point: Option<PointId>,
 }
 
+impl Log {
+    /// A preparation that it belonged to is over.
+    pub(crate) fn is_ordinary(&mut self) {
+        if self.kind == ReplicationType::Planned {
+            self.kind = ReplicationType::Regular;
+        }
+    }
+}
+
 /// What a session of the resynchronization engine is for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum SessionKind {
@@ -52,6 +62,8 @@ pub enum SessionKind {
     Initial,
     /// Resynchronization.
     Resync,
+    /// Disks that are added to a relationship.
+    Update,
 }
 
 /// Which blocks a session looks at.
@@ -78,6 +90,10 @@ pub struct SessionSpec {
     pub scope: Scope,
     /// Send everything without comparing.
     pub full: bool,
+    /// Which disks.
+    pub disks: DiskSet,
+    /// The target's other disks have their content already, and keep it.
+    pub part: bool,
 }
 
 /// A request to the service of another host. Its answer is a [`Reply`].
@@ -103,8 +119,8 @@ pub enum Request {
         session: SessionId,
         /// Its purpose.
         kind: SessionKind,
-        /// Virtual sizes of the sender's disks, in bytes.
-        sizes: Vec<u64>,
+        /// Virtual sizes of the sender's replicated disks, in bytes, by the disks' numbers.
+        sizes: Vec<(u8, u64)>,
     },
     /// Go on with a session after an interruption.
     Continue {
@@ -117,6 +133,11 @@ pub enum Request {
         session: SessionId,
         /// The moment whose content was brought.
         as_of: Instant,
+    },
+    /// The initial replica has been imported from media.
+    Imported {
+        /// The export's session.
+        session: SessionId,
     },
     /// Give the session up.
     Close {
@@ -147,6 +168,8 @@ pub enum Request {
         session: SessionId,
         /// The point; `None` is the latest.
         point: Option<PointId>,
+        /// Virtual sizes of the disks that receive it, in bytes, by the disks' numbers.
+        sizes: Vec<(u8, u64)>,
     },
     /// Everything of the point has been brought.
     FailbackFinish {
@@ -228,6 +251,8 @@ pub enum Why {
     NoRelationship,
     /// The disks' sizes differ.
     SizesDiffer,
+    /// A log writes behind the end of a disk.
+    OutOfRange,
     /// The recovery point is not known.
     UnknownPoint,
     /// The answerer is prepared for a failover to another point.
@@ -268,6 +293,9 @@ impl Why {
             }
             Self::NoRelationship => "the host has no replication relationship for this virtual machine",
             Self::SizesDiffer => "the disks of the two copies differ in size: resize them first",
+            Self::OutOfRange => {
+                "the replica's disk ends before what was written on the primary: Resize-VHD there, then Resume-VMReplication"
+            }
             Self::UnknownPoint => {
                 "the recovery point is not known on the new primary's side, or was evicted meanwhile"
             }
@@ -294,6 +322,7 @@ impl Why {
             | Self::Untrusted(_)
             | Self::IdClash
             | Self::NoRelationship
+            | Self::OutOfRange
             | Self::SizesDiffer => ReturnCode::FAILED,
         }
     }
@@ -333,8 +362,12 @@ pub enum Input {
     LogApplied,
     /// The failover disk is ready.
     FailoverReady,
-    /// The failover disk cannot be made: the point's undo log is damaged.
-    FailoverFailed,
+    /// The failover disk cannot be made, for this reason.
+    FailoverFailed(&'static str),
+    /// The initial replica is exported.
+    Exported(SessionId),
+    /// The initial replica of this export has been read from media.
+    MediaCopied(SessionId),
     /// The storage takes everything again.
     StorageBack,
     /// The copy was set back to this listed recovery point, as by a restored backup: what was received later is gone.
@@ -379,7 +412,18 @@ pub enum Effect {
         /// The other host.
         like: HostId,
     },
-    /// Start tracking.
+    /// Make blank disks, in the sizes that the other host's copy has, where this copy has not got them.
+    MakeDisks {
+        /// The other host.
+        like: HostId,
+        /// Which.
+        disks: DiskSet,
+    },
+    /// Forget what these disks hold.
+    DropDisks(DiskSet),
+    /// From now on the log takes writes of these disks.
+    LogChoose(DiskSet),
+    /// Start tracking, of the relationship's disks.
     LogStart,
     /// Stop tracking, drop the logs.
     LogStop,
@@ -421,8 +465,26 @@ pub enum Effect {
     },
     /// Turn the test machine off and delete it.
     RemoveTest,
+    /// Give a disk another size, in bytes.
+    ResizeDisk {
+        /// Which.
+        disk: u8,
+        /// The size.
+        size: u64,
+    },
     /// Delete the machine itself.
     DestroyVm,
+    /// Export a moment to a folder; answered by [`Input::Exported`].
+    ExportMedia {
+        /// The export's session.
+        session: SessionId,
+        /// The moment.
+        view: PointId,
+        /// The folder.
+        folder: String,
+    },
+    /// Read the initial replica of this export from media; answered by [`Input::MediaCopied`].
+    ImportMedia(SessionId),
     /// Merge the failover disk; answered by [`Input::Merged`].
     CommitFailover,
     /// Merge what a resynchronization brought; answered by [`Input::Merged`].
@@ -531,6 +593,8 @@ pub enum Note {
         /// Bytes of all cycles.
         size_bytes: u64,
     },
+    /// The guest's VSS writers failed: the point is an ordinary one.
+    VssFailed,
 }
 
 /// Why a log could not be delivered.
@@ -552,6 +616,8 @@ pub enum Cause {
     NoFile,
     /// The host was shut down, which cancels replication on Server 2012 R2.
     Cancelled,
+    /// The replica's disk is too small for it.
+    OutOfRange,
 }
 
 impl Cause {
@@ -564,6 +630,9 @@ impl Cause {
             Self::NoRoom => "the replica server has no space left for changes",
             Self::Untrusted(trust) => trust.text(),
             Self::NotReplicaServer => "the replica server does not accept replication",
+            Self::OutOfRange => {
+                "the replica's disk ends before what was written: it was resized on the primary only"
+            }
             Self::Refused => "the replica has failed over, is paused, or is not replicated any more",
             Self::NoFile => "a virtual hard disk, or the parent of one, was not found (0x80070002)",
             Self::Cancelled => "the operation was cancelled (0x80004004)",

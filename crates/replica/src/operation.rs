@@ -2,7 +2,8 @@
 //!
 //! Cmdlets and WMI methods are two spellings of these; names are resolved to ids before.
 
-use hvrsim_types::id::{HostId, JobId, PointId};
+use hvrsim_types::disks::DiskSet;
+use hvrsim_types::id::{HostId, JobId, PointId, SessionId, VmId};
 use hvrsim_types::network::AdapterChange;
 use hvrsim_types::time::{Instant, Span};
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,9 @@ impl Frequency {
 /// The largest `RecoveryHistory` (Server 2012 R2 and later).
 pub const RECOVERY_HISTORY_MAX: u8 = 24;
 
+/// The longest interval of application-consistent recovery points, in hours.
+pub const VSS_HOURS_MAX: u8 = 12;
+
 /// The settings of a relationship (`Msvm_ReplicationSettingData`), as far as they change what happens.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Settings {
@@ -55,6 +59,11 @@ pub struct Settings {
     pub auto_resync_start: Span,
     /// The window's end, local time of day; may lie before the start, the window then wraps midnight.
     pub auto_resync_end: Span,
+    /// An application-consistent recovery point every so many hours, 1 to 12; 0 is none
+    /// (`ApplicationConsistentSnapshotInterval`).
+    pub vss_hours: u8,
+    /// The disks that are replicated (`IncludedDisks`); a relationship is made of those that there are.
+    pub disks: DiskSet,
 }
 
 impl Default for Settings {
@@ -67,6 +76,8 @@ impl Default for Settings {
             auto_resync: false,
             auto_resync_start: Span::minutes(18 * 60 + 30),
             auto_resync_end: Span::minutes(6 * 60),
+            vss_hours: 0,
+            disks: DiskSet::ALL,
         }
     }
 }
@@ -86,6 +97,10 @@ pub struct SettingsChange {
     pub auto_resync_start: Option<Span>,
     /// See [`Settings::auto_resync_end`].
     pub auto_resync_end: Option<Span>,
+    /// See [`Settings::vss_hours`].
+    pub vss_hours: Option<u8>,
+    /// See [`Settings::disks`]: the whole new set.
+    pub disks: Option<DiskSet>,
 }
 
 impl SettingsChange {
@@ -99,6 +114,8 @@ impl SettingsChange {
             auto_resync: self.auto_resync.unwrap_or(old.auto_resync),
             auto_resync_start: self.auto_resync_start.unwrap_or(old.auto_resync_start),
             auto_resync_end: self.auto_resync_end.unwrap_or(old.auto_resync_end),
+            vss_hours: self.vss_hours.unwrap_or(old.vss_hours),
+            disks: self.disks.unwrap_or(old.disks),
         }
     }
 }
@@ -110,6 +127,8 @@ pub enum InitialKind {
     Network,
     /// Over the network from a copy that is already there (type 3): only differences are sent.
     Seeded,
+    /// On media: exported to a folder, carried, and imported (type 2).
+    Media,
 }
 
 /// The settings given to `InitiateFailback`, as read from the embedded instance.
@@ -161,6 +180,16 @@ pub enum Operation {
         kind: InitialKind,
         /// When; `None` is now. At most 7 days ahead.
         at: Option<Instant>,
+    },
+    /// `StartReplication` of type 2, `Start-VMInitialReplication -DestinationPath`.
+    ExportInitialReplica {
+        /// The folder; the machine gets one of its own in it.
+        folder: String,
+    },
+    /// `ImportInitialReplica`, `Import-VMInitialReplication`.
+    ImportInitialReplica {
+        /// What the folder holds: the machine, and the export's session; `None` if it holds no initial replica.
+        from: Option<(VmId, SessionId)>,
     },
     /// Requested state 1, `Stop-VMInitialReplication`.
     StopInitialReplication,
@@ -232,6 +261,13 @@ pub enum Operation {
     Checkpoint,
     /// `Remove-VMSnapshot` of a user's checkpoints, all of them.
     RemoveCheckpoints,
+    /// `Resize-VHD`: a disk of this copy only.
+    ResizeDisk {
+        /// Which.
+        disk: u8,
+        /// The new size in bytes; `None` is the smallest that holds what the disk has.
+        size: Option<u64>,
+    },
     /// `DestroySystem`, `Remove-VM`.
     DestroyVm,
     /// `ChangeReplicationModeToPrimary`: the extended relationship becomes the primary one.

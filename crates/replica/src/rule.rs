@@ -64,6 +64,10 @@ calls! {
     AsReplica: "Set-VMReplication -AsReplica", "RequestReplicationStateChange(2)";
     /// Start initial replication.
     StartInitialReplication: "Start-VMInitialReplication", "StartReplication";
+    /// Export an initial replica to media.
+    ExportInitialReplica: "Start-VMInitialReplication -DestinationPath", "StartReplication (type 2)";
+    /// Import an initial replica from media.
+    ImportInitialReplica: "Import-VMInitialReplication", "ImportInitialReplica";
     /// Requested state 1.
     StopInitialReplication: "Stop-VMInitialReplication", "RequestReplicationStateChange(1)";
     /// Change settings.
@@ -112,6 +116,8 @@ calls! {
     Checkpoint: "Checkpoint-VM", "CreateSnapshot";
     /// Delete a user's checkpoints.
     RemoveCheckpoints: "Remove-VMSnapshot", "DestroySnapshot";
+    /// Give a virtual disk another size.
+    ResizeDisk: "Resize-VHD", "Msvm_ImageManagementService.ResizeVirtualHardDisk";
     /// Delete the virtual machine.
     DestroyVm: "Remove-VM", "DestroySystem";
     /// Make the extended relationship the primary one.
@@ -128,6 +134,8 @@ impl Operation {
             Self::Enable { .. } => Call::Enable,
             Self::AsReplica => Call::AsReplica,
             Self::StartInitialReplication { .. } => Call::StartInitialReplication,
+            Self::ExportInitialReplica { .. } => Call::ExportInitialReplica,
+            Self::ImportInitialReplica { .. } => Call::ImportInitialReplica,
             Self::StopInitialReplication => Call::StopInitialReplication,
             Self::Modify(_) => Call::Modify,
             Self::Suspend => Call::Suspend,
@@ -152,6 +160,7 @@ impl Operation {
             Self::RemoveSavedState => Call::RemoveSavedState,
             Self::Checkpoint => Call::Checkpoint,
             Self::RemoveCheckpoints => Call::RemoveCheckpoints,
+            Self::ResizeDisk { .. } => Call::ResizeDisk,
             Self::DestroyVm => Call::DestroyVm,
             Self::PromoteExtended => Call::PromoteExtended,
             Self::CancelJob(_) => Call::CancelJob,
@@ -170,6 +179,8 @@ pub enum Event {
     RecoverableFailure,
     /// The other side refuses: nothing but an operator can help.
     FatalFailure,
+    /// The replica's disk is smaller than what was written to the primary's.
+    OutOfRange,
     /// The other side refuses whoever asks: authorization, certificate or name is broken.
     TrustBroken,
     /// Nothing came for an hour.
@@ -182,6 +193,8 @@ pub enum Event {
     AutomaticResync,
     /// Initial replication has brought everything.
     InitialDone,
+    /// The replica has imported the initial replica from media.
+    Imported,
     /// A resynchronization has brought everything.
     ResyncDone,
     /// A resynchronization could not reach the other side for good.
@@ -198,6 +211,10 @@ pub enum Event {
     HostCrash,
     /// The worker process of the running machine crashed: its change log was not closed.
     WorkerCrash,
+    /// The disks that are added to the relationship have been brought.
+    DisksAdded,
+    /// They could not be brought.
+    UpdateFailed,
     /// A failback asked this copy, the new primary, for a recovery point.
     FailbackAsked,
     /// A failback ended, this copy need not hold still any more.
@@ -263,6 +280,12 @@ pub struct Facts {
     pub directory_down: bool,
     /// Virtual sizes of the replicated disks, in bytes.
     pub sizes: Vec<u64>,
+    /// The end of what the disk holds that a call is about, or its guest may write to, in bytes.
+    pub disk_end: u64,
+    /// The log that arrives lies within this copy's disks.
+    pub log_fits: bool,
+    /// The guest's VSS writers fail.
+    pub vss_fails: bool,
     /// Bytes in the change log.
     pub pending_bytes: u64,
     /// The copy's session has written a block into its target.
@@ -334,6 +357,12 @@ pub enum Guard {
     NoOpenSwap,
     /// A job that starts initial replication still asks the other side.
     Starting,
+    /// No failback is served or was served, whether its receiver answers or not.
+    NothingServed,
+    /// Initial replication does not go by media that are exported already.
+    NotExported,
+    /// Initial replication goes over the network.
+    OverNetwork,
     /// No failback is served whose receiver answers.
     NotServing,
     /// A failback holds this copy.
@@ -364,6 +393,12 @@ pub enum Guard {
     NoExtended,
     /// The copy was failed over to its newest content and everything written since is known.
     WholeSince,
+    /// The list of disks has one that is not replicated yet.
+    AddsDisk,
+    /// The list of disks, if one is given, has only disks that are replicated.
+    AddsNoDisk,
+    /// A list of disks is given, all of which are replicated.
+    RestoresDisks,
     /// A condition on the other side, asked in the job.
     Peer(&'static str),
 }
@@ -451,9 +486,12 @@ impl Guard {
     #[must_use]
     pub const fn code(self) -> ReturnCode {
         match self {
-            Self::NoTestVm | Self::NoJob | Self::NotMerging | Self::NotHeld | Self::NotServing => {
-                ReturnCode::IN_USE
-            }
+            Self::NoTestVm
+            | Self::NoJob
+            | Self::NotMerging
+            | Self::NotHeld
+            | Self::NotServing
+            | Self::NothingServed => ReturnCode::IN_USE,
             Self::DisksPresent => ReturnCode::FILE_NOT_FOUND,
             _ => ReturnCode::INVALID_STATE,
         }
@@ -512,6 +550,21 @@ impl Guard {
                 "Set-VMReplication -Reverse again, it takes effect once.",
             ),
             Self::Starting => ("a start of initial replication under way", "has none", ""),
+            Self::NothingServed => (
+                "no failback that may still run",
+                "has served a failback",
+                "Start over the network, which asks the other side; or cancel the failback there.",
+            ),
+            Self::NotExported => (
+                "an initial replica that is not exported yet",
+                "has exported its initial replica",
+                "Import-VMInitialReplication on the replica.",
+            ),
+            Self::OverNetwork => (
+                "initial replication over the network",
+                "sends its initial replica on media",
+                "Stop-VMInitialReplication while the export runs, or import it.",
+            ),
             Self::NotServing => {
                 ("no failback under way", "serves a failback", "Cancel its job, or reverse there.")
             }
@@ -544,6 +597,13 @@ impl Guard {
                 "has an extended relationship",
                 "Remove-VMReplication -ReplicationRelationshipType Extended first.",
             ),
+            Self::AddsDisk => ("a list with a new disk", "is given no new disk", ""),
+            Self::AddsNoDisk => (
+                "disks that are replicated already",
+                "is given a disk that is not replicated",
+                "A disk is added to a relationship that is Replicating, on Server 2016 and later.",
+            ),
+            Self::RestoresDisks => ("the list of disks before", "is given another", ""),
             Self::WholeSince => ("a failover to the newest content, tracked since", "has lost track", ""),
             Self::Peer(text) => (text, "", ""),
         }

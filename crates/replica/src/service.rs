@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::copy::{Asked, Asking, Copy, Pause, Phase, Received, Run, RunStep};
 use crate::exchange::{Effect, Envelope, Input, Note, Outcome, Output, Refusal, Reply, Request, TimerKind};
 use crate::job::{Jobs, Stage};
+use crate::operation::InitialKind;
 use crate::profile::{Generation, Profile};
 use crate::rule::{Call, Facts, Guard, Rule, Side, To, Trigger};
 use crate::table;
@@ -296,6 +297,10 @@ pub(crate) struct Params {
     pub(crate) later: bool,
     /// The chosen point is a Planned one.
     pub(crate) planned: bool,
+    /// A list of disks is given.
+    pub(crate) lists_disks: bool,
+    /// It has one that is not replicated.
+    pub(crate) adds_disk: bool,
 }
 
 /// One input at work on one copy.
@@ -328,8 +333,10 @@ impl Work<'_> {
             Input::LogSwitched(bytes) => self.log_switched(bytes),
             Input::LogApplied => self.log_applied(),
             Input::FailoverReady => self.failover_ready(),
-            Input::FailoverFailed => self.failover_failed("the undo log of the recovery point is damaged"),
+            Input::FailoverFailed(why) => self.failover_failed(why),
             Input::StorageBack => self.apply_next(),
+            Input::Exported(session) => self.media_exported(session),
+            Input::MediaCopied(session) => self.media_copied(session),
             Input::Restored(point) => self.restored(point),
             Input::TestReady => self.complete_job(),
             Input::Merged => self.merged(),
@@ -374,6 +381,9 @@ impl Work<'_> {
             Guard::NotHeld => !self.is_held(),
             Guard::NoOpenSwap => copy.asked_swap.is_none(),
             Guard::Starting => self.is_starting(),
+            Guard::NothingServed => copy.served.is_none(),
+            Guard::NotExported => self.exported().is_none(),
+            Guard::OverNetwork => !matches!(copy.phase, Phase::Initial(_, InitialKind::Media)),
             Guard::NotServing => self.copy.served.is_none_or(|served| served.silent),
             Guard::Held => self.is_held(),
             // Asked in the job, decided by the other side's answer.
@@ -388,6 +398,9 @@ impl Work<'_> {
             Guard::ReceivedAll => self.beside.as_deref().is_some_and(|copy| copy.initial_complete),
             Guard::HasExtended => self.has_extended(),
             Guard::NoExtended => !self.has_extended(),
+            Guard::AddsDisk => self.params.adds_disk,
+            Guard::AddsNoDisk => !self.params.adds_disk,
+            Guard::RestoresDisks => self.params.lists_disks && !self.params.adds_disk,
             Guard::WholeSince => self.extended_goes_on(),
         }
     }

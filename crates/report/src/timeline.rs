@@ -259,6 +259,9 @@ fn note(note: &Note) -> Option<String> {
         }
         Note::WillRetry { .. } => return None,
         Note::PointTaken { kind, .. } => format!("  {kind} recovery point kept"),
+        Note::VssFailed => {
+            "  no application-consistent recovery point: the guest's VSS writers fail".to_owned()
+        }
         Note::PointDropped { .. } | Note::SendFailed { .. } | Note::IntervalEnded { .. } => return None,
     })
 }

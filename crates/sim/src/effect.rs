@@ -1,11 +1,13 @@
 //! Carries out what the life cycle asks for: messages, timers, disks, sessions.
 
-use hvrsim_replica::copy::Phase;
+use hvrsim_replica::copy::{Copy, Phase};
 use hvrsim_replica::exchange::{Effect, Envelope, Input, Log, Output, Request, Scope, SessionSpec};
 use hvrsim_resync::heat::Heat;
 use hvrsim_resync::history::{self, History, Step};
 use hvrsim_resync::{Candidates, Changes, Generation};
+use hvrsim_types::disks::DiskSet;
 use hvrsim_types::id::{CopyId, HostId, PointId, SessionId};
+use hvrsim_types::size::Bytes;
 use hvrsim_types::state::{Mode, Power, ReplicationState};
 use hvrsim_types::time::Span;
 
@@ -16,7 +18,7 @@ use crate::sim::{Sim, new_machine};
 use crate::store::{BlockSet, DiskSpec, DiskStore, Initial, ResyncCounts, ResyncSpec, StoreResult, View};
 use crate::trace::{Choice, Finding, What};
 use crate::world::{
-    CONNECT_TIMEOUT, DiskWork, Event, Flow, LinkId, Load, MESSAGE_BYTES, Message, PointInfo, Session,
+    CONNECT_TIMEOUT, DiskWork, Event, Flow, LinkId, Load, MESSAGE_BYTES, Machine, Message, PointInfo, Session,
 };
 
 type Follows = StoreResult<Option<(CopyId, Input)>>;
@@ -182,7 +184,17 @@ impl<D: DiskStore> Sim<D> {
             Effect::Checkpoints { add } => self.checkpoint(copy, add)?,
             Effect::SetAdapters(ref changes) => self.set_adapters(copy, changes),
             Effect::CreateCopy { like } => self.create_copy(copy, like)?,
-            Effect::LogStart => self.store.log_start(copy)?,
+            Effect::LogStart => {
+                let state = self.world.host(copy.host).service.relationship(copy.vm);
+                if let Some(disks) = state.map(|state| state.settings.disks) {
+                    self.store.log_choose(copy, disks)?;
+                }
+                self.store.log_start(copy)?;
+            }
+            Effect::LogChoose(disks) => self.store.log_choose(copy, disks)?,
+            Effect::MakeDisks { like, disks } => self.make_disks(copy, like, disks)?,
+            Effect::DropDisks(disks) => self.drop_disks(copy, disks)?,
+            Effect::ResizeDisk { disk, size } => self.resize_disk(copy, disk, Bytes(size))?,
             Effect::LogStop => {
                 self.store.log_stop(copy)?;
                 self.with(copy, |m| m.content.closed_of(copy.vm).clear());
@@ -238,6 +250,10 @@ impl<D: DiskStore> Sim<D> {
                 self.with(copy, |m| m.content.base = m.content.live);
                 self.disk_work(copy, bytes, DiskWork::Merge);
             }
+            Effect::ExportMedia { session, view, ref folder } => {
+                self.export_media(copy, session, view, folder);
+            }
+            Effect::ImportMedia(session) => self.import_media(copy, session),
             Effect::MergeResync => self.disk_work(copy, 0, DiskWork::Merge),
             Effect::OpenSession(id, spec) => self.open_session(copy, id, spec)?,
             Effect::RunSession(id) => return self.run_session(id),
@@ -252,7 +268,7 @@ impl<D: DiskStore> Sim<D> {
         Ok(None)
     }
 
-    pub(crate) fn with(&mut self, copy: CopyId, change: impl FnOnce(&mut crate::world::Machine)) {
+    pub(crate) fn with(&mut self, copy: CopyId, change: impl FnOnce(&mut Machine)) {
         if let Some(machine) = self.world.machine_mut(copy) {
             change(machine);
         }
@@ -275,9 +291,15 @@ impl<D: DiskStore> Sim<D> {
                 && other.host != copy.host
                 && self.world.machine(other).is_some_and(|m| m.power == Power::Running)
         });
-        let inconsistent =
-            self.world.host(copy.host).service.copies.get(&copy.vm).is_some_and(|c| c.inconsistent);
-        let found = [(elsewhere, Finding::SplitBrain), (inconsistent, Finding::StartedInconsistent)];
+        let state = self.world.host(copy.host).service.copies.get(&copy.vm);
+        let inconsistent = state.is_some_and(|c| c.inconsistent);
+        let disks = DiskSet::first(self.store.sizes(copy).len());
+        let lacks = |c: &Copy| c.mode.is_replica() && !disks.without(c.settings.disks).is_empty();
+        let found = [
+            (elsewhere, Finding::SplitBrain),
+            (inconsistent, Finding::StartedInconsistent),
+            (state.is_some_and(lacks), Finding::StartedWithoutDisk),
+        ];
         for (_, finding) in found.into_iter().filter(|(there, _)| *there) {
             self.world.findings.push((self.world.now, copy.host, copy.vm, finding));
             self.record(Some(copy.host), Some(copy.vm), What::Finding(finding));
@@ -301,7 +323,7 @@ impl<D: DiskStore> Sim<D> {
 
     fn store_log(&mut self, copy: CopyId, sender: CopyId) -> StoreResult<()> {
         self.store.log_deliver(sender, copy)?;
-        let sent = |m: &mut crate::world::Machine| m.content.closed_of(sender.vm).front().copied();
+        let sent = |m: &mut Machine| m.content.closed_of(sender.vm).front().copied();
         let content = self.world.machine_mut(sender).and_then(sent);
         if let Some(content) = content {
             self.with(copy, |m| m.content.received.push_back(content));
@@ -366,6 +388,8 @@ impl<D: DiskStore> Sim<D> {
             DiskWork::FailoverDisk(view) => self.failover_ready(copy, view),
             DiskWork::TestMachine(job, content) => self.test_ready(copy, job, content),
             DiskWork::Merge => self.input(copy, Input::Merged),
+            DiskWork::Export(session) => self.media_exported(copy, session),
+            DiskWork::Import(session) => self.media_imported(copy, session),
         }
     }
 
@@ -394,7 +418,12 @@ impl<D: DiskStore> Sim<D> {
         }
         let damaged = self.world.ills.get(&(Ill::PointsDamaged, Target::Copy(copy)));
         if damaged.is_some_and(|struck| point.is_some_and(|point| struck.points.contains(&point))) {
-            return self.input(copy, Input::FailoverFailed);
+            return self.input(copy, Input::FailoverFailed("the undo log of the recovery point is damaged"));
+        }
+        let cut = |m: &Machine| point.is_some_and(|point| m.cut.contains(&point));
+        if self.world.machine(copy).is_some_and(cut) {
+            let why = "the recovery point is older than a shrink of the disk: choose a newer one";
+            return self.input(copy, Input::FailoverFailed(why));
         }
         let view = point.map_or(View::Live, View::Point);
         self.store.failover_create(copy, view)?;
@@ -490,14 +519,15 @@ impl<D: DiskStore> Sim<D> {
         let target = CopyId { host: spec.target, vm: leader.vm.machine() };
         let view = spec.view.map_or(View::Live, View::Point);
         let candidates = self.candidates(source, target, spec);
-        self.store.resync_open(id, &ResyncSpec { source, view, target, candidates, full: spec.full })?;
+        let SessionSpec { disks, full, .. } = spec;
+        self.store.resync_open(id, &ResyncSpec { source, view, target, disks, candidates, full })?;
         let live = self.world.machine(source).map(|m| m.content.live);
         let point = spec.view.and_then(|p| self.world.points.get(&p)).map(|p| p.content);
         if let Some(brings) = point.or(live) {
             let session = Session { leader, spec, brings, running: false, version: 0 };
             self.world.sessions.insert(id, session);
         }
-        if spec.view.is_some() {
+        if spec.view.is_some() && !spec.part {
             self.tell_choices(source, source, spec.view);
         }
         Ok(())
@@ -572,10 +602,12 @@ impl<D: DiskStore> Sim<D> {
             }
             None => {
                 let target = CopyId { host: target, vm: session.leader.vm.machine() };
-                self.with(target, |m| {
-                    m.content.set(session.brings);
-                    m.mixed = false;
-                });
+                if !session.spec.part {
+                    self.with(target, |m| {
+                        m.content.set(session.brings);
+                        m.mixed = false;
+                    });
+                }
                 if let Some(session) = self.world.sessions.get_mut(&id) {
                     session.running = false;
                 }
@@ -681,7 +713,7 @@ impl<D: DiskStore> Sim<D> {
     /// A target that a session has written into holds no one moment's content until the session is done.
     fn mark_mixed(&mut self, id: SessionId) {
         let Some(session) = self.world.sessions.get(&id) else { return };
-        if self.store.resync_counts(id).has_written() {
+        if !session.spec.part && self.store.resync_counts(id).has_written() {
             let target = CopyId { host: session.spec.target, vm: session.leader.vm.machine() };
             self.with(target, |m| m.mixed = true);
         }

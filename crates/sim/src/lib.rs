@@ -9,6 +9,7 @@
 //! * [`incident`]: what breaks
 //! * `network`: network adapters at a failover
 //! * [`trace`]: records and the digest
+//! * [`paths`]: how the files of disks are called
 //! * [`pending`]: what is under way, and letting any of it come first
 //! * [`look`]: what clients see; [`watch`]: what records tell of protection
 //! * [`findings`]: what is legal and wrong
@@ -16,6 +17,7 @@
 
 #[cfg(feature = "coverage")]
 mod coverage;
+mod disks;
 mod effect;
 pub mod findings;
 pub mod guest;
@@ -24,7 +26,9 @@ pub mod ledger;
 pub mod link;
 pub mod look;
 mod looking;
+mod media;
 mod network;
+pub mod paths;
 pub mod pending;
 pub mod sim;
 pub mod store;

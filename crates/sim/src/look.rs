@@ -2,9 +2,11 @@
 
 use hvrsim_replica::operation::Settings;
 use hvrsim_types::code::ReturnCode;
-use hvrsim_types::id::{CopyId, HostId, JobId, PointId, VmId};
+use hvrsim_types::disks::DiskSet;
+use hvrsim_types::id::{CopyId, HostId, JobId, PointId, SessionId, VmId};
 use hvrsim_types::job::{JobState, JobType};
 use hvrsim_types::network::Adapter;
+use hvrsim_types::size::Bytes;
 use hvrsim_types::state::{Health, Mode, Power, ReplicationState, ReplicationType};
 use hvrsim_types::time::{Calendar, Instant, Span};
 use uuid::Uuid;
@@ -46,6 +48,8 @@ pub struct CopyView {
     pub checkpoints: u32,
     /// Disks are marked inconsistent by a broken failback.
     pub inconsistent: bool,
+    /// Virtual sizes of its disks, in order.
+    pub disks: Vec<Bytes>,
 }
 
 impl CopyView {
@@ -53,6 +57,20 @@ impl CopyView {
     #[must_use]
     pub const fn is_extended(&self) -> bool {
         self.copy.vm.is_extended()
+    }
+
+    /// The path of one of its disks.
+    #[must_use]
+    pub fn disk_path(&self, disk: u8, look: &dyn Look) -> String {
+        crate::paths::disk_path(look.vm_name(self.copy.vm), disk)
+    }
+
+    /// The numbers of its disks, those that are replicated or the others.
+    #[must_use]
+    pub fn disk_numbers(&self, replicated: bool) -> Vec<u8> {
+        let all = DiskSet::first(self.disks.len());
+        let set = all.and(self.settings.disks);
+        if replicated { set.iter().collect() } else { all.without(set).iter().collect() }
     }
 
     /// The mode of the machine, of an extended relationship too: only a replica has one.
@@ -73,6 +91,8 @@ pub struct StatisticsView {
     pub missed: u32,
     /// `NetworkFailureCount` and `ReplicationFailureCount`.
     pub errors: u32,
+    /// `ApplicationConsistentSnapshotFailureCount`.
+    pub vss_failures: u32,
     /// `ReplicationSize` in bytes: total.
     pub size_bytes: u64,
     /// `MaxReplicationSize` in bytes.
@@ -170,6 +190,8 @@ pub trait Look {
     fn adapters(&self, copy: CopyId) -> Vec<AdapterView>;
     /// Whether a host has a switch of that name.
     fn has_switch(&self, host: HostId, name: &str) -> bool;
+    /// The machine and the session of the initial replica that a folder holds, in any spelling of its path.
+    fn media(&self, folder: &str) -> Option<(VmId, SessionId)>;
     /// The recovery points kept on a copy, oldest first.
     fn points(&self, copy: CopyId) -> Vec<PointView>;
     /// The point with this GUID, wherever it is kept.

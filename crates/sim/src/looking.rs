@@ -2,7 +2,7 @@
 
 use hvrsim_replica::copy::Copy;
 use hvrsim_replica::job::{Job, KEPT_AFTER_END, Stage};
-use hvrsim_types::id::{CopyId, HostId, JobId, PointId, VmId, guid};
+use hvrsim_types::id::{CopyId, HostId, JobId, PointId, SessionId, VmId, guid};
 use hvrsim_types::job::JobState;
 use hvrsim_types::network::Adapter;
 use hvrsim_types::time::{Calendar, Instant};
@@ -26,6 +26,7 @@ impl<D: DiskStore> Sim<D> {
             successes: s.successes,
             missed: s.missed,
             errors: s.errors,
+            vss_failures: s.vss_failures,
             size_bytes: s.size_bytes,
             max_size_bytes: s.max_size_bytes,
             pending_bytes: self.store.log_pending(copy),
@@ -146,6 +147,7 @@ impl<D: DiskStore> Look for Sim<D> {
             job: state.job,
             checkpoints: machine.checkpoints,
             inconsistent: state.inconsistent,
+            disks: self.store.sizes(copy),
         })
     }
 
@@ -161,6 +163,12 @@ impl<D: DiskStore> Look for Sim<D> {
 
     fn has_switch(&self, host: HostId, name: &str) -> bool {
         self.world.host(host).has_switch(name)
+    }
+
+    fn media(&self, folder: &str) -> Option<(VmId, SessionId)> {
+        let path = folder.trim_end_matches(['\\', '/']).to_lowercase();
+        let media = self.world.media.get(&path).filter(|media| media.whole)?;
+        Some((media.source.vm, media.session))
     }
 
     fn points(&self, copy: CopyId) -> Vec<PointView> {

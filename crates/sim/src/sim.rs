@@ -2,7 +2,7 @@
 
 use hvrsim_replica::Service;
 use hvrsim_replica::copy::Phase;
-use hvrsim_replica::exchange::{Input, Outcome, Output};
+use hvrsim_replica::exchange::{Envelope, Input, Outcome, Output, Request};
 use hvrsim_replica::operation::Operation;
 use hvrsim_replica::profile::Profile;
 use hvrsim_replica::rule::{Facts, Storage};
@@ -132,7 +132,7 @@ impl<D: DiskStore> Sim<D> {
         self.write_guest(copy)?;
         let power = self.world.machine(copy).map_or(Power::Off, |m| m.power);
         let mut outputs = Vec::new();
-        let outcome = self.put(copy, Input::Call(operation), &mut outputs);
+        let outcome = self.put(copy, Input::Call(operation), &mut outputs)?;
         self.record_call(copy, text, power, &outcome);
         self.carry_out(outputs)?;
         Ok(outcome)
@@ -153,10 +153,18 @@ impl<D: DiskStore> Sim<D> {
     }
 
     /// Puts one input into a host's service. Its outputs go on the stack, the first one on top.
-    fn put(&mut self, copy: CopyId, input: Input, stack: &mut Vec<(HostId, Output)>) -> Outcome {
+    fn put(&mut self, copy: CopyId, input: Input, stack: &mut Vec<(HostId, Output)>) -> StoreResult<Outcome> {
         let mut facts = self.facts(copy);
         if matches!(input, Input::Call(Operation::ManagerFailover { .. })) {
             facts.primary_runs = self.primary_runs(copy);
+        }
+        if let Input::Call(Operation::ResizeDisk { disk, .. }) = input {
+            facts.disk_end = self.disk_end(copy, disk).0;
+        }
+        if let Input::Request(Envelope { from, vm, body: Request::Delta { .. }, .. }) = &input
+            && self.world.machine(copy).is_some()
+        {
+            facts.log_fits = self.store.log_fits(CopyId { host: *from, vm: *vm }, copy)?;
         }
         let own = self.world.own_calendar(copy.host);
         let World { hosts, calendar, profile, now, .. } = &mut self.world;
@@ -165,12 +173,12 @@ impl<D: DiskStore> Sim<D> {
         let mut out = Vec::new();
         let outcome = host.service.apply(&moment, copy.vm, &facts, input, &mut out);
         stack.extend(out.into_iter().rev().map(|output| (copy.host, output)));
-        outcome.unwrap_or(Outcome {
+        Ok(outcome.unwrap_or(Outcome {
             code: hvrsim_types::code::ReturnCode::COMPLETED,
             job: None,
             rule: None,
             refusal: None,
-        })
+        }))
     }
 
     /// What a client learns that asks the primary's host by remote WMI.
@@ -192,6 +200,9 @@ impl<D: DiskStore> Sim<D> {
                 storage: Storage::Sound,
                 directory_down: self.world.directory_down(),
                 sizes: Vec::new(),
+                disk_end: 0,
+                log_fits: true,
+                vss_fails: false,
                 pending_bytes: 0,
                 session_wrote: false,
             };
@@ -214,6 +225,9 @@ impl<D: DiskStore> Sim<D> {
             storage: self.world.storage(copy.host),
             directory_down: self.world.directory_down(),
             sizes: glance.sizes,
+            disk_end: 0,
+            log_fits: true,
+            vss_fails: self.world.has(Ill::VssFails, Target::Copy(copy)),
             pending_bytes: glance.pending_bytes,
             session_wrote,
         }
@@ -223,7 +237,7 @@ impl<D: DiskStore> Sim<D> {
     pub(crate) fn input(&mut self, copy: CopyId, input: Input) -> StoreResult<()> {
         self.write_guest(copy)?;
         let mut outputs = Vec::new();
-        self.put(copy, input, &mut outputs);
+        self.put(copy, input, &mut outputs)?;
         self.carry_out(outputs)
     }
 
@@ -231,7 +245,7 @@ impl<D: DiskStore> Sim<D> {
     fn carry_out(&mut self, mut stack: Vec<(HostId, Output)>) -> StoreResult<()> {
         while let Some((host, output)) = stack.pop() {
             if let Some((copy, input)) = self.output(host, output)? {
-                self.put(copy, input, &mut stack);
+                self.put(copy, input, &mut stack)?;
             }
         }
         Ok(())
@@ -397,7 +411,7 @@ impl<D: DiskStore> Sim<D> {
         if machine.power != Power::Running {
             return Err(WriteError::NotRunning(machine.power));
         }
-        let size = self.world.disk_size(copy.vm, disk).ok_or(WriteError::NoDisk(disk))?;
+        let size = self.store.sizes(copy).get(usize::from(disk)).copied().ok_or(WriteError::NoDisk(disk))?;
         let end = offset.saturating_add(len.0);
         if end > size.0 {
             return Err(WriteError::TooFar { end: Bytes(end), size });
@@ -417,6 +431,7 @@ pub(crate) fn new_machine(content: crate::ledger::Position) -> Machine {
         content: Content::of(content),
         unsent: None,
         mixed: false,
+        cut: Vec::new(),
         checkpoint: None,
         adapters: Vec::new(),
         to_be_told: false,

@@ -188,6 +188,8 @@ pub enum Finding {
     StartedInconsistent,
     /// Two machines that run are on a switch of the same name with the same address.
     AddressClash,
+    /// A machine was started on a replica of which a disk is not replicated.
+    StartedWithoutDisk,
 }
 
 impl Finding {
@@ -198,11 +200,13 @@ impl Finding {
             Self::SplitBrain => "split-brain",
             Self::StartedInconsistent => "started-from-inconsistent-disks",
             Self::AddressClash => "address-clash",
+            Self::StartedWithoutDisk => "started-without-a-disk",
         }
     }
 
     /// All findings.
-    pub const ALL: &'static [Self] = &[Self::SplitBrain, Self::StartedInconsistent, Self::AddressClash];
+    pub const ALL: &'static [Self] =
+        &[Self::SplitBrain, Self::StartedInconsistent, Self::AddressClash, Self::StartedWithoutDisk];
 }
 
 /// One record.

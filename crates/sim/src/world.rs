@@ -61,6 +61,8 @@ pub struct Machine {
     pub unsent: Option<BlockSet>,
     /// Its base is being changed by a session, block by block.
     pub mixed: bool,
+    /// Recovery points from before a disk was made smaller: they cannot be shown any more.
+    pub cut: Vec<PointId>,
     /// What the newest user's checkpoint holds: the point of the store that keeps it, and its content.
     pub checkpoint: Option<(PointId, Position)>,
     /// Its network adapters.
@@ -229,6 +231,25 @@ pub enum DiskWork {
     TestMachine(JobId, Position),
     /// Disks are merged.
     Merge,
+    /// An initial replica is written to media.
+    Export(SessionId),
+    /// An initial replica is read from media.
+    Import(SessionId),
+}
+
+/// An initial replica in a folder.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Media {
+    /// The copy that it was exported from.
+    pub source: CopyId,
+    /// The export's session.
+    pub session: SessionId,
+    /// The moment that it holds.
+    pub view: PointId,
+    /// The content of that moment.
+    pub content: Position,
+    /// The export has ended.
+    pub whole: bool,
 }
 
 /// A message between two services.
@@ -314,6 +335,8 @@ pub struct World {
     pub findings: Vec<(Instant, HostId, VmId, Finding)>,
     /// What is broken at present.
     pub ills: BTreeMap<(Ill, Target), Struck>,
+    /// Initial replicas on media, by their folders in lower case.
+    pub media: BTreeMap<String, Media>,
     /// Counts of sessions, the present ones without what the store still counts.
     pub session_counts: BTreeMap<SessionId, ResyncCounts>,
     pub(crate) sessions: BTreeMap<SessionId, Session>,
@@ -342,6 +365,7 @@ impl World {
             points: BTreeMap::new(),
             findings: Vec::new(),
             ills: BTreeMap::new(),
+            media: BTreeMap::new(),
             session_counts: BTreeMap::new(),
             sessions: BTreeMap::new(),
             queue: BTreeMap::new(),

@@ -1,9 +1,11 @@
 //! Sets of a machine's disks, by their numbers from 0.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// Which disks of a machine: any of its 256 at most.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct DiskSet([u64; 4]);
 
 impl DiskSet {
@@ -47,6 +49,12 @@ impl DiskSet {
         Self(std::array::from_fn(|word| self.0[word] & other.0[word]))
     }
 
+    /// What is in either.
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
+        Self(std::array::from_fn(|word| self.0[word] | other.0[word]))
+    }
+
     /// What is in this one and not in the other.
     #[must_use]
     pub fn without(self, other: Self) -> Self {
@@ -56,6 +64,12 @@ impl DiskSet {
     /// The disks, in order.
     pub fn iter(self) -> impl Iterator<Item = u8> {
         (0..=u8::MAX).filter(move |disk| self.contains(*disk))
+    }
+}
+
+impl fmt::Debug for DiskSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Self::ALL { f.write_str("all") } else { f.debug_set().entries(self.iter()).finish() }
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use hvrsim_replica::operation::{InitialKind, Operation, PointChoice, Settings};
+use hvrsim_replica::operation::{InitialKind, Operation, PointChoice, Settings, SettingsChange};
 use hvrsim_sim::look::Look;
 use hvrsim_types::code::ReturnCode;
+use hvrsim_types::disks::DiskSet;
 use hvrsim_types::id::{CopyId, HostId};
 use hvrsim_types::near::nearest;
 use hvrsim_types::network::{AdapterChange, AdapterSetting};
@@ -308,7 +309,7 @@ impl Invocation<'_> {
     /// What is asked of the copy.
     fn operation(&self, on: CopyId) -> Result<Operation, Stop> {
         Ok(match self.method.procedure {
-            Procedure::Create => self.create()?,
+            Procedure::Create => self.create(on)?,
             Procedure::Modify => self.modify(on)?,
             Procedure::Remove | Procedure::RemoveEx => Operation::Remove,
             Procedure::Reverse => {
@@ -321,7 +322,8 @@ impl Invocation<'_> {
                 if self.value(name).is_empty() {
                     return Err(Stop::invalid(format!("{name} is Null or empty")));
                 }
-                return Err(Stop::not_simulated("importing an initial replica"));
+                let folder = if let Value::Text(folder) = self.value(name) { folder } else { "" };
+                Operation::ImportInitialReplica { from: self.look.media(folder) }
             }
             Procedure::InitiateFailover => Operation::Failover { point: self.snapshot(on)? },
             Procedure::RevertFailover => Operation::RevertFailover,
@@ -435,15 +437,22 @@ impl Invocation<'_> {
         embedded::settings(name, self.value(name), self.look)
     }
 
+    /// `IncludedDisks`.
+    fn included(&self, on: CopyId) -> Result<Option<DiskSet>, Stop> {
+        let name = "ReplicationSettingData";
+        embedded::included(name, self.value(name), on, self.look)
+    }
+
     /// The relationship that the embedded instance is of.
     fn relationship(&self, on: CopyId) -> Result<CopyId, Stop> {
         let name = "ReplicationRelationship";
         embedded::relationship(name, self.value(name), on, self.look)
     }
 
-    fn create(&self) -> Result<Operation, Stop> {
+    fn create(&self, on: CopyId) -> Result<Operation, Stop> {
         let embedded::Settings { to, change } = self.settings()?;
         let to = to.ok_or_else(|| Stop::invalid("RecoveryConnectionPoint is Null or empty"))?;
+        let change = SettingsChange { disks: self.included(on)?, ..change };
         Ok(Operation::Enable { to, settings: change.applied_to(&Settings::default()) })
     }
 
@@ -454,13 +463,21 @@ impl Invocation<'_> {
         if to.is_some_and(|to| Some(to) != peer && to != on.host) {
             return Err(Stop::not_simulated("moving a relationship to another RecoveryConnectionPoint"));
         }
-        Ok(Operation::Modify(change))
+        Ok(Operation::Modify(SettingsChange { disks: self.included(on)?, ..change }))
     }
 
     fn start_replication(&self) -> Result<Operation, Stop> {
+        if self.number("InitialReplicationType")? == 2 {
+            let name = "InitialReplicationExportLocation";
+            return match self.value(name) {
+                Value::Text(folder) if !folder.is_empty() => {
+                    Ok(Operation::ExportInitialReplica { folder: folder.clone() })
+                }
+                _ => Err(Stop::invalid(format!("{name} is Null or empty"))),
+            };
+        }
         let kind = match self.number("InitialReplicationType")? {
             1 => InitialKind::Network,
-            2 => return Err(Stop::not_simulated("InitialReplicationType 2 (export)")),
             3 => InitialKind::Seeded,
             other => return Err(Stop::invalid(format!("InitialReplicationType is {other}, not 1, 2 or 3"))),
         };
@@ -484,7 +501,8 @@ impl Invocation<'_> {
             4 => Operation::Prepare,
             7 => Operation::Suspend,
             9 => Operation::StopResynchronize,
-            15 => return Err(Stop::not_simulated("RequestedState 15 (retry a change of the disk set)")),
+            // Tries a change of the disk set again, which resuming does, too.
+            15 => Operation::Resume,
             other => {
                 return Err(Stop::invalid(format!("RequestedState is {other}, not 1, 2, 3, 4, 7 or 9")));
             }

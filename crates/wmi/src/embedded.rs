@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use hvrsim_replica::operation::{FailbackSettings, Frequency, SettingsChange};
 use hvrsim_sim::look::Look;
+use hvrsim_types::disks::DiskSet;
 use hvrsim_types::id::{CopyId, HostId};
 use hvrsim_types::near::nearest;
 use hvrsim_types::network::FailoverAddresses;
@@ -14,6 +15,7 @@ use uuid::Uuid;
 use crate::datetime;
 use crate::error::{CallError, Stop};
 use crate::identifier;
+use crate::object::{Key, find_object};
 use crate::providers;
 use crate::table::{self, Class};
 use crate::value::Value;
@@ -160,12 +162,6 @@ pub(crate) fn settings(parameter: &str, value: &Value, look: &dyn Look) -> Resul
         Some(Some(_)) => return Err(Stop::not_simulated("a relationship of an external provider")),
         Some(None) => return Err(Stop::invalid("ReplicationProvider is not registered")),
     }
-    if instance.has("IncludedDisks") {
-        return Err(Stop::not_simulated("IncludedDisks (without it every disk is replicated)"));
-    }
-    if instance.number("ApplicationConsistentSnapshotInterval").is_some_and(|hours| hours != 0) {
-        return Err(Stop::not_simulated("ApplicationConsistentSnapshotInterval other than 0"));
-    }
     let to = match instance.text("RecoveryConnectionPoint") {
         None => None,
         Some(name) => Some(identifier::host(name, look).ok_or_else(|| {
@@ -178,6 +174,31 @@ pub(crate) fn settings(parameter: &str, value: &Value, look: &dyn Look) -> Resul
     Ok(Settings { to, change: change(&instance)? })
 }
 
+/// The disks of a machine that `IncludedDisks` names, by paths of their instances or by their ids; Null is `None`.
+pub(crate) fn included(
+    parameter: &str,
+    value: &Value,
+    on: CopyId,
+    look: &dyn Look,
+) -> Result<Option<DiskSet>, Stop> {
+    let instance = required(parameter, value, SETTINGS)?;
+    let Some(Value::List(list)) = instance.0.get("IncludedDisks") else { return Ok(None) };
+    let vm = if on.vm.is_extended() { on.vm.machine() } else { on.vm };
+    let disk = |one: &Value| {
+        let found = match one {
+            Value::Text(name) if !name.is_empty() => find_object(DISK, name, on.host, look).ok(),
+            _ => None,
+        };
+        match found.map(|object| object.key) {
+            Some(Key::Disk(of, disk)) if of == vm => Ok(disk),
+            _ => Err(Stop::invalid(format!("{parameter}.IncludedDisks names no disk of the machine"))),
+        }
+    };
+    list.iter().map(disk).collect::<Result<DiskSet, Stop>>().map(Some)
+}
+
+const DISK: &str = "Msvm_StorageAllocationSettingData";
+
 fn change(instance: &Instance) -> Result<SettingsChange, Stop> {
     let whole = |name| instance.number(name).and_then(|n| u64::try_from(n).ok());
     Ok(SettingsChange {
@@ -187,6 +208,8 @@ fn change(instance: &Instance) -> Result<SettingsChange, Stop> {
         auto_resync: instance.boolean("AutoResynchronizeEnabled"),
         auto_resync_start: time_of_day(instance, "AutoResynchronizeIntervalStart")?,
         auto_resync_end: time_of_day(instance, "AutoResynchronizeIntervalEnd")?,
+        vss_hours: whole("ApplicationConsistentSnapshotInterval").and_then(|n| u8::try_from(n).ok()),
+        disks: None,
     })
 }
 

@@ -25,6 +25,8 @@ pub(crate) enum Kind {
     Machine,
     /// One a relationship: 0 and, where replication is extended, 1.
     Relationship,
+    /// One a disk of a machine.
+    Disk,
     /// The settings of a machine and of its recovery points.
     Settings,
     /// One a job.
@@ -56,6 +58,7 @@ pub(crate) enum Key {
     Provider(usize),
     Machine(VmId),
     Relationship(VmId, u8),
+    Disk(VmId, u8),
     Settings(VmId, Option<PointId>),
     /// An adapter of a machine, by its place.
     Adapter(VmId, u8),
@@ -114,7 +117,11 @@ impl Object {
     pub(crate) fn copy(&self, look: &dyn Look) -> Option<CopyId> {
         let vm = match &self.key {
             Key::Relationship(vm, 1) => vm.extended(),
-            Key::Machine(vm) | Key::Relationship(vm, _) | Key::Settings(vm, _) | Key::Adapter(vm, _) => *vm,
+            Key::Machine(vm)
+            | Key::Relationship(vm, _)
+            | Key::Disk(vm, _)
+            | Key::Settings(vm, _)
+            | Key::Adapter(vm, _) => *vm,
             Key::Job(job) => of_machine(look.job(self.host, *job)?.vm),
             Key::Pair(ends) => return ends.0.copy(look),
             Key::Host | Key::Provider(_) => return None,
@@ -152,6 +159,10 @@ pub fn instances(class: &str, host: HostId, look: &dyn Look) -> Result<Vec<Objec
     let pair = |a: Object, b: Object| object(Key::Pair(Box::new((a, b))));
     let relationships = |copy: CopyId| indices(copy, look).into_iter().map(move |index| (copy, index));
     let points = |copy: CopyId| look.points(copy).into_iter().map(move |p| Object::point(copy, Some(p.id)));
+    let disks = |copy: CopyId| {
+        let count = look.copy(copy).map_or(0, |view| view.disks.len());
+        (0..=u8::MAX).take(count).map(move |disk| object(Key::Disk(copy.vm, disk)))
+    };
     let jobs = |copy: CopyId| [look.jobs(copy), look.jobs(copy.extended())].into_iter().flatten();
     let adapters = |copy: CopyId| (0..).take(look.adapters(copy).len()).map(move |number| (copy.vm, number));
     let each = copies.iter().copied();
@@ -164,6 +175,7 @@ pub fn instances(class: &str, host: HostId, look: &dyn Look) -> Result<Vec<Objec
             .flat_map(relationships)
             .map(|(copy, index)| object(Key::Relationship(copy.vm, index)))
             .collect(),
+        Kind::Disk => each.flat_map(disks).collect(),
         Kind::Settings => {
             each.flat_map(|copy| std::iter::once(Object::point(copy, None)).chain(points(copy))).collect()
         }

@@ -162,7 +162,9 @@ fn settings_read_back() {
         panic!("accepted");
     };
     let hvrsim_replica::operation::Operation::Modify(change) = operation else { panic!("a change") };
-    let settings = hvrsim_replica::operation::Settings::default();
+    // The machine has two disks, and both are replicated.
+    let disks = hvrsim_types::disks::DiskSet::first(2);
+    let settings = hvrsim_replica::operation::Settings { disks, ..Default::default() };
     assert_eq!(change.applied_to(&settings), settings);
     assert_eq!((change.recovery_history, change.compression), (Some(0), Some(true)));
 }

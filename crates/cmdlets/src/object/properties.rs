@@ -102,8 +102,10 @@ pub(super) const REPLICATION: &[Property] = &[
     })
     .alias("FrequencySec"),
     live("RecoveryHistory", "Int32", |s| s.of_copy(|view| integer(view.settings.recovery_history))),
-    property("VSSSnapshotFrequencyHour", "Int32", Reading::Number(0)),
-    property("VSSSnapshotReplicationEnabled", "Boolean", Reading::Flag(false)),
+    live("VSSSnapshotFrequencyHour", "Int32", |s| s.of_copy(|view| integer(view.settings.vss_hours))),
+    live("VSSSnapshotReplicationEnabled", "Boolean", |s| {
+        s.of_copy(|view| PropertyValue::Boolean(view.settings.vss_hours > 0))
+    }),
     property("EnableWriteOrderPreservationAcrossDisks", "Boolean", Reading::Flag(true)),
     property("ReplicateHostKvpItems", "Boolean", Reading::Flag(true)),
     live("AutoResynchronizeEnabled", "Boolean", |s| {
@@ -115,13 +117,21 @@ pub(super) const REPLICATION: &[Property] = &[
     live("AutoResynchronizeIntervalEnd", "TimeSpan", |s| {
         s.of_copy(|view| PropertyValue::Span(view.settings.auto_resync_end))
     }),
-    property("ReplicatedDisks", "HardDiskDrive[]", Reading::Null),
-    property("ExcludedDisks", "HardDiskDrive[]", Reading::Empty),
+    live("ReplicatedDisks", "HardDiskDrive[]", |s| disks(s, true)),
+    live("ExcludedDisks", "HardDiskDrive[]", |s| disks(s, false)),
     LAST_REPLICATION,
     live("LastAppliedLogTime", DATE, |s| s.of_copy(|view| s.moment(view.last_apply))),
     property("InitialReplicationStartTime", DATE, Reading::Null),
     property("ResynchronizeStartTime", DATE, Reading::Null),
 ];
+
+/// The disks that are replicated, or the others, by their paths.
+fn disks(scene: &Scene<'_>, replicated: bool) -> PropertyValue {
+    scene.of_copy(|view| {
+        let paths = view.disk_numbers(replicated).into_iter().map(|disk| view.disk_path(disk, scene.look));
+        PropertyValue::List(paths.map(|path| text(&path)).collect())
+    })
+}
 
 /// The length of a monitoring interval, its default.
 const MONITORING_INTERVAL: Span = Span::minutes(12 * 60);

@@ -180,10 +180,7 @@ const fn settings(places: &'static [Place]) -> [Parameter; 11] {
         Parameter::new("ReplicateHostKvpItems", Type::Boolean).no_effect().on(places),
         Parameter::new("BypassProxyServer", Type::Boolean).no_effect().on(places),
         Parameter::new("EnableWriteOrderPreservationAcrossDisks", Type::Boolean).no_effect().on(places),
-        Parameter::new("VSSSnapshotFrequencyHour", Type::Integer(0, 12))
-            .alias(&["VSSFreq"])
-            .support(Support::Only("0"))
-            .on(places),
+        Parameter::new("VSSSnapshotFrequencyHour", Type::Integer(0, 12)).alias(&["VSSFreq"]).on(places),
         Parameter::new("RecoveryHistory", Type::Integer(0, 24)).alias(&["RecHist"]).on(places),
         Parameter::new("ReplicationFrequencySec", Type::OneOf(&[30, 300, 900]))
             .alias(&["RepFreq"])
@@ -214,11 +211,10 @@ const ENABLE: &[Parameter] = &[
         .on(&[must("VMName", 3), must("VMObject", 3)]),
     Parameter::new(
         "ExcludedVhd",
-        Type::Object("Microsoft.HyperV.PowerShell.HardDiskDrive[]", "leave it out"),
+        Type::Object("Microsoft.HyperV.PowerShell.HardDiskDrive[]", "name the files with -ExcludedVhdPath"),
     )
-    .later()
     .on(&[named("VMName"), named("VMObject")]),
-    Parameter::new("ExcludedVhdPath", Type::Texts).later().on(&[named("VMName"), named("VMObject")]),
+    Parameter::new("ExcludedVhdPath", Type::Texts).on(&[named("VMName"), named("VMObject")]),
     Parameter::switch("AsReplica").on(&[needed("VMName_AsReplica"), needed("VMObject_AsReplica")]),
     ALLOWED_PRIMARY.on(&[named("VMName_AsReplica"), named("VMObject_AsReplica")]),
 ];
@@ -241,13 +237,15 @@ const SET: &[Parameter] = &[
         at("VMReplication", 3),
     ]),
     Parameter::new("InitialReplicationStartTime", Type::DateTime).alias(&["IRTime"]).later(),
-    Parameter::switch("DisableVSSSnapshotReplication").alias(&["DisableVSS"]).no_effect(),
+    Parameter::switch("DisableVSSSnapshotReplication").alias(&["DisableVSS"]),
     Parameter::new(
         "ReplicatedDisks",
-        Type::Object("Microsoft.HyperV.PowerShell.HardDiskDrive[]", "leave it out"),
-    )
-    .later(),
-    Parameter::new("ReplicatedDiskPaths", Type::Texts).later(),
+        Type::Object(
+            "Microsoft.HyperV.PowerShell.HardDiskDrive[]",
+            "name the files with -ReplicatedDiskPaths",
+        ),
+    ),
+    Parameter::new("ReplicatedDiskPaths", Type::Texts),
     Parameter::switch("Reverse"),
     Parameter::switch("AsReplica"),
     Parameter::switch("UseBackup").later(),
@@ -262,7 +260,7 @@ const RESUME: &[Parameter] = &[
 ];
 
 const START_INITIAL: &[Parameter] = &[
-    Parameter::new("DestinationPath", Type::Text).alias(&["IRLoc"]).later(),
+    Parameter::new("DestinationPath", Type::Text).alias(&["IRLoc"]),
     Parameter::new("InitialReplicationStartTime", Type::DateTime).alias(&["IRTime"]),
     Parameter::switch("UseBackup"),
 ];

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hvrsim_replica::operation::Settings;
 use hvrsim_sim::look::{AdapterView, CopyView, JobView, Look, PointView, StatisticsView};
 use hvrsim_types::code::ReturnCode;
-use hvrsim_types::id::{CopyId, HostId, JobId, PointId, VmId, guid};
+use hvrsim_types::id::{CopyId, HostId, JobId, PointId, SessionId, VmId, guid};
 use hvrsim_types::job::{JobState, JobType};
 use hvrsim_types::network::Adapter;
 use hvrsim_types::state::{Health, Mode, Power, ReplicationState, ReplicationType};
@@ -91,6 +91,7 @@ impl Fake {
             job: None,
             checkpoints: 0,
             inconsistent: false,
+            disks: vec![hvrsim_types::size::Bytes(8 << 30); 2],
         };
         self.copies.insert(copy, view);
     }
@@ -196,6 +197,10 @@ impl Look for Fake {
 
     fn has_switch(&self, _host: HostId, name: &str) -> bool {
         ["LAN", "TEST"].contains(&name)
+    }
+
+    fn media(&self, folder: &str) -> Option<(VmId, SessionId)> {
+        folder.to_lowercase().contains("web01_").then_some((WEB01, SessionId(1)))
     }
 
     fn points(&self, copy: CopyId) -> Vec<PointView> {

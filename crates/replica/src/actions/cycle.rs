@@ -3,7 +3,7 @@
 use hvrsim_types::code::ReturnCode;
 use hvrsim_types::id::{CopyId, LogSeq, PointId, SwapId};
 use hvrsim_types::job::{JobState, JobType};
-use hvrsim_types::state::{Mode, ReplicationState, ReplicationType};
+use hvrsim_types::state::{Mode, Power, ReplicationState, ReplicationType};
 use hvrsim_types::time::{Instant, Span};
 
 use crate::copy::{BACK_OFF_MIN, Pause, Phase, Point, Sending, Statistics, Trial};
@@ -37,6 +37,8 @@ impl Work<'_> {
                 | Phase::Initial(..)
                 | Phase::Resync(_)
                 | Phase::ResyncSuspended(_)
+                | Phase::Updating { .. }
+                | Phase::UpdateFailed { .. }
         );
         if self.copy.mode == Mode::Primary && tracking {
             let at = self.moment.now + self.interval();
@@ -54,6 +56,7 @@ impl Work<'_> {
             return;
         }
         self.arm_cycle();
+        self.ask_for_media();
         if self.copy.phase != Phase::Replicating {
             return;
         }
@@ -92,26 +95,30 @@ impl Work<'_> {
 
     /// Half of the disks' size (Resynchronization of virtual machines in Hyper-V Replica, 2013).
     fn over_limit(&self) -> bool {
-        let size: u64 = self.facts.sizes.iter().sum();
+        let size: u64 = self.sizes_of(self.copy.settings.disks).iter().map(|(_, size)| size).sum();
         self.facts.pending_bytes > size / 2
     }
 
     fn log_over_limit(&mut self) {
         let run = match self.copy.phase {
             Phase::Initial(run, _) | Phase::Resync(run) | Phase::ResyncSuspended(run) => Some(run),
+            Phase::Updating { run, .. } => run,
             _ => None,
         };
         let rule = match &self.copy.phase {
             Phase::Initial(..) => "EN-13",
             Phase::Resync(_) => "RS-53",
-            Phase::ResyncSuspended(_) => "RS-122",
+            Phase::ResyncSuspended(_) | Phase::Updating { .. } | Phase::UpdateFailed { .. } => "RS-122",
             Phase::Suspended(_) | Phase::Error => "ST-25",
             _ => "RS-41",
         };
-        if let Some(run) = run {
+        // Media on their way stay: imported late, they are what a resynchronization compares with.
+        let on_its_way = self.exported().is_some();
+        if let Some(run) = run.filter(|_| !on_its_way) {
             self.end_run(run);
             self.tell_closed(run.session);
         }
+        self.copy.asked = self.copy.asked.filter(|_| !on_its_way);
         self.require_resync(rule);
         self.fail_job(ReturnCode::FAILED, "the change log passed half of the disks' size");
     }
@@ -130,7 +137,7 @@ impl Work<'_> {
     pub(crate) fn stop_sending(&mut self) {
         if let Some(sending) = &mut self.copy.sending {
             sending.exchange = None;
-            sending.log.kind = ReplicationType::Regular;
+            sending.log.is_ordinary();
         }
         self.copy.due = false;
         self.copy.switching = None;
@@ -145,9 +152,12 @@ impl Work<'_> {
     pub(crate) fn log_switched(&mut self, bytes: u64) {
         let Some(kind) = self.copy.switching.take() else { return };
         let now = self.moment.now;
-        let point = match kind {
-            ReplicationType::Planned => Some(self.new_point()),
-            _ => self.hourly_point(),
+        let (point, kind) = match kind {
+            ReplicationType::Planned => (Some(self.new_point()), kind),
+            _ => match self.hourly_point() {
+                Some(point) => (Some(point), self.consistency()),
+                None => (None, kind),
+            },
         };
         if let Some(point) = point
             && self.copy.keeps_points
@@ -175,6 +185,22 @@ impl Work<'_> {
         }
         self.copy.last_point = self.moment.now;
         Some(self.new_point())
+    }
+
+    /// Whether a point is application-consistent: every so many hours, of a guest that runs, if its VSS writers take part.
+    fn consistency(&mut self) -> ReplicationType {
+        let every = Span(Span::HOUR.0 * u64::from(self.copy.settings.vss_hours));
+        let runs = self.facts.power == Power::Running;
+        if every == Span::ZERO || !runs || self.moment.now - self.copy.last_vss < every {
+            return ReplicationType::Regular;
+        }
+        self.copy.last_vss = self.moment.now;
+        if self.facts.vss_fails {
+            self.copy.statistics.vss_failures = self.copy.statistics.vss_failures.saturating_add(1);
+            self.note(Note::VssFailed);
+            return ReplicationType::Regular;
+        }
+        ReplicationType::ApplicationConsistent
     }
 
     /// Sends the waiting log, or begins a cycle that fell due meanwhile.
@@ -207,6 +233,11 @@ impl Work<'_> {
             self.seed_arrived(envelope, log, settings, swap);
             return;
         }
+        // Whoever sends a log adds no disk any more.
+        let same = self.copy.peer == Some(envelope.from) && envelope.epoch == self.copy.epoch;
+        if same && matches!(self.copy.phase, Phase::UpdateReceiving { .. }) {
+            self.update_undone();
+        }
         let of_primary = self.copy.mode.is_replica() && self.copy.peer == Some(envelope.from);
         let receiving = of_primary && self.copy.phase == Phase::Replicating;
         if matches!(self.copy.phase, Phase::Recovered { .. } | Phase::Committed { .. }) {
@@ -220,6 +251,7 @@ impl Work<'_> {
             None if self.facts.storage == Storage::Full => Reply::NoRoom,
             None if log.seq.0 <= self.copy.seq.0 => Reply::Stored(log.seq),
             None if log.seq.0 > self.copy.seq.0 + 1 => Reply::OutOfOrder,
+            None if !self.facts.log_fits => Reply::Refused(Why::OutOfRange),
             None => {
                 self.copy.settings = settings;
                 self.store(envelope, log);
@@ -337,6 +369,7 @@ impl Work<'_> {
             Reply::Refused(why @ Why::Untrusted(trust)) => {
                 self.fatal("ST-34", Cause::Untrusted(trust), why.text());
             }
+            Reply::Refused(why @ Why::OutOfRange) => self.fatal("ST-33", Cause::OutOfRange, why.text()),
             Reply::Refused(why @ Why::NotReplicaServer) => {
                 self.fatal("ST-20", Cause::NotReplicaServer, why.text());
             }
@@ -391,7 +424,7 @@ impl Work<'_> {
         self.note(Note::SendFailed { cause, fatal: false });
         if let Some(sending) = &mut self.copy.sending {
             sending.exchange = None;
-            sending.log.kind = ReplicationType::Regular;
+            sending.log.is_ordinary();
         }
         self.copy.statistics.errors = self.copy.statistics.errors.saturating_add(1);
         if self.copy.shown == Some(ReplicationState::SyncedReplicationComplete) {
@@ -434,7 +467,10 @@ impl Work<'_> {
     pub(crate) fn retry(&mut self) {
         match &self.copy.phase {
             Phase::Replicating => self.resend(),
-            Phase::Initial(..) | Phase::Resync(_) => self.run_continues(),
+            Phase::Initial(..) | Phase::Resync(_) | Phase::Updating { run: Some(_), .. } => {
+                self.run_continues();
+            }
+            Phase::Updating { run: None, .. } => self.ask_update(),
             Phase::Failback(_) => self.failback_tries_again(),
             _ => {}
         }

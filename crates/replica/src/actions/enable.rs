@@ -1,6 +1,7 @@
 //! Enabling, turning into a replica, removing.
 
 use hvrsim_types::code::ReturnCode;
+use hvrsim_types::disks::DiskSet;
 use hvrsim_types::id::{Epoch, HostId, LogSeq, PointId};
 use hvrsim_types::job::{JobState, JobType};
 use hvrsim_types::state::Mode;
@@ -15,6 +16,12 @@ use crate::service::Work;
 impl Work<'_> {
     pub(crate) fn enable(&mut self, rule: &'static Rule, to: HostId, settings: Settings) -> Outcome {
         let job = self.start_job(JobType::CreateRelationship, Stage::Asking);
+        // Of the disks that there are: one that is added later is not replicated until somebody says so.
+        let there = DiskSet::first(self.facts.sizes.len());
+        let received = self.beside.as_deref().filter(|_| self.vm.is_extended());
+        let sent_on = received.map_or(DiskSet::ALL, |first| first.settings.disks);
+        let mut settings = settings;
+        settings.disks = settings.disks.and(there).and(sent_on);
         self.copy.settings = settings.clone();
         self.copy.epoch = Epoch(self.copy.epoch.0 + 1);
         self.ask(to, Asking::Create { to, reverse: false }, Request::Create { settings });
@@ -109,7 +116,12 @@ impl Work<'_> {
 
     /// Ends everything that a primary, or a running new primary, has under way.
     pub(crate) fn leave_primary(&mut self) {
-        if let Phase::Initial(run, _) | Phase::Resync(run) | Phase::ResyncSuspended(run) = self.copy.phase {
+        self.forget_media();
+        if let Phase::Initial(run, _)
+        | Phase::Resync(run)
+        | Phase::ResyncSuspended(run)
+        | Phase::Updating { run: Some(run), .. } = self.copy.phase
+        {
             self.effect(Effect::CloseSession(run.session));
             self.effect(Effect::DropPoint(run.view));
             self.tell_closed(run.session);
@@ -230,6 +242,7 @@ impl Work<'_> {
                 self.run_continues();
             }
             (Mode::Primary, Phase::Suspended(Pause::Held)) => return self.ask_whether_held(rule),
+            (Mode::Primary, Phase::UpdateFailed { wanted }) => return self.update(rule, wanted),
             (Mode::Primary, _) => {
                 self.copy.attempts = 0;
                 self.copy.on_trial = (self.copy.phase == Phase::Error).then_some(Trial::Resumed);

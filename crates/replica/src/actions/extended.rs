@@ -29,7 +29,7 @@ impl Work<'_> {
     /// blocks are being changed by a resynchronization.
     pub(crate) fn is_settled(&self) -> bool {
         let settled = |copy: &Copy| {
-            matches!(copy.phase, Phase::Replicating | Phase::Suspended(_))
+            matches!(copy.phase, Phase::Replicating | Phase::Suspended(_) | Phase::UpdateReceiving { .. })
                 || (copy.phase == Phase::Error && !copy.inconsistent)
         };
         !self.vm.is_extended() || self.beside.as_deref().is_some_and(settled)
@@ -93,6 +93,10 @@ impl Work<'_> {
                 self.require_resync("XF-R");
                 self.fail_job(ReturnCode::INVALID_STATE, "the copy has been failed over, or set back");
             }
+            Phase::Updating { .. } => {
+                let text = "the copy has been failed over, or set back";
+                self.update_failed(JobState::Exception, ReturnCode::INVALID_STATE, text);
+            }
             _ => {}
         }
     }
@@ -122,7 +126,8 @@ impl Work<'_> {
     /// The extended relationship is opening this session.
     pub(crate) fn opens_beside(&self, session: SessionId) -> bool {
         let Some(beside) = self.beside.as_deref() else { return false };
-        let asking = beside.asked.is_some_and(|asked| matches!(asked.what, Asking::OpenResync { .. }));
+        let opens = |asking| matches!(asking, Asking::OpenResync { .. } | Asking::OpenUpdate);
+        let asking = beside.asked.is_some_and(|asked| opens(asked.what));
         let job = beside.job.and_then(|job| self.jobs.get(job));
         asking && job.is_some_and(|job| job.session == Some(session))
     }
@@ -212,5 +217,11 @@ impl Work<'_> {
 
 /// In this state what was written is sent from a log, sooner or later.
 const fn sends_logs(phase: &Phase) -> bool {
-    matches!(phase, Phase::Replicating | Phase::Suspended(Pause::Operator | Pause::Held) | Phase::Error)
+    matches!(
+        phase,
+        Phase::Replicating
+            | Phase::Suspended(Pause::Operator | Pause::Held)
+            | Phase::Error
+            | Phase::UpdateFailed { .. }
+    )
 }

@@ -50,7 +50,7 @@ impl Work<'_> {
     }
 
     fn ask_provider(&mut self) {
-        let Some(run) = self.run_of_failback() else { return };
+        let Some(run) = self.run_of_failback().map(|run| run.clone()) else { return };
         let (from, session) = (run.from, run.session);
         match run.step {
             FailbackStep::Asking | FailbackStep::Moving { last: false, .. } => {
@@ -59,7 +59,8 @@ impl Work<'_> {
                     (_, PointChoice::Id(id)) => Some(id),
                     _ => None,
                 };
-                self.ask(from, Asking::FailbackOpen, Request::FailbackOpen { session, point });
+                let sizes = self.sizes_of(self.copy.settings.disks);
+                self.ask(from, Asking::FailbackOpen, Request::FailbackOpen { session, point, sizes });
             }
             FailbackStep::Moving { last: true, .. } => self.effect(Effect::RunSession(session)),
             FailbackStep::Finishing { .. } => self.ask_finish(),
@@ -73,8 +74,9 @@ impl Work<'_> {
         envelope: &Envelope<Request>,
         session: SessionId,
         point: Option<PointId>,
+        sizes: &[(u8, u64)],
     ) {
-        let reply = self.failback_reply(envelope, session, point);
+        let reply = self.failback_reply(envelope, session, point, sizes);
         self.answer(envelope, reply);
     }
 
@@ -83,6 +85,7 @@ impl Work<'_> {
         envelope: &Envelope<Request>,
         session: SessionId,
         point: Option<PointId>,
+        sizes: &[(u8, u64)],
     ) -> Reply {
         use ReplicationState as S;
         if let Some(reply) = self.no_relationship() {
@@ -111,6 +114,9 @@ impl Work<'_> {
         }
         if !serves || self.copy.merging || (self.copy.job.is_some() && again.is_none()) {
             return Reply::Busy;
+        }
+        if !self.has_sizes(sizes) {
+            return Reply::Refused(Why::SizesDiffer);
         }
         if let Some(id) = point
             && again.is_none_or(|s| s.point != id)
@@ -206,6 +212,8 @@ impl Work<'_> {
             target: self.host,
             scope: if known { Scope::Diverged } else { Scope::Everything },
             full: false,
+            disks: self.copy.settings.disks,
+            part: false,
         };
         if self.copy.tracked {
             self.effect(Effect::LogStop);
@@ -256,7 +264,7 @@ impl Work<'_> {
     pub(crate) fn failback_finish_answered(&mut self, envelope: &Envelope<Reply>) {
         match envelope.body {
             Reply::Final { again: Some(since), .. } => {
-                let host = self.host;
+                let (host, disks) = (self.host, self.copy.settings.disks);
                 let Some(run) = self.run_of_failback() else { return };
                 run.step = FailbackStep::Moving { point: since, last: true };
                 let session = run.session;
@@ -266,6 +274,8 @@ impl Work<'_> {
                     target: host,
                     scope: Scope::Since(since),
                     full: false,
+                    disks,
+                    part: false,
                 };
                 self.effect(Effect::OpenSession(session, spec));
                 self.effect(Effect::RunSession(session));

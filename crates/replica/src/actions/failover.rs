@@ -21,6 +21,7 @@ impl Work<'_> {
             "PF-72" => FailoverRule::Planned,
             "UF-80" => FailoverRule::FromSuspended,
             "RS-58" => FailoverRule::FromResync,
+            "ST-137" => FailoverRule::FromUpdate,
             "TF-65" => FailoverRule::BesideTest,
             "XF-101" => FailoverRule::Extended,
             _ => FailoverRule::Unplanned,
@@ -28,6 +29,7 @@ impl Work<'_> {
         if let Phase::ResyncReceiving { stage, .. } = self.copy.phase {
             self.leave_session(stage);
         }
+        self.drop_new_disks();
         let point = match choice {
             PointChoice::Id(id) => Some(id),
             _ => None,

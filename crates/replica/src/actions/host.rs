@@ -3,10 +3,10 @@
 use hvrsim_types::code::ReturnCode;
 use hvrsim_types::id::{JobId, LogSeq, PointId};
 use hvrsim_types::job::JobState;
-use hvrsim_types::state::{Mode, Power, ReplicationType};
+use hvrsim_types::state::{Mode, Power};
 use hvrsim_types::time::Span;
 
-use crate::copy::{Phase, RunStep};
+use crate::copy::{Phase, Run, RunStep};
 use crate::exchange::{Cause, Effect, Note, TimerKind};
 use crate::profile::Generation;
 use crate::service::Work;
@@ -63,7 +63,13 @@ impl Work<'_> {
         let text = WORKER_ABORTED;
         match (self.copy.mode, self.copy.phase.clone()) {
             (Mode::Primary, Phase::Replicating) => self.worker_spoils_log("ST-30"),
-            (Mode::Primary, Phase::Suspended(_) | Phase::Error) => self.worker_spoils_log("ST-126"),
+            (Mode::Primary, Phase::Suspended(_) | Phase::Error | Phase::UpdateFailed { .. }) => {
+                self.worker_spoils_log("ST-126");
+            }
+            (Mode::Primary, Phase::Updating { run, .. }) => {
+                self.leave_update(run);
+                self.worker_spoils_log("ST-126");
+            }
             (Mode::Primary, Phase::ResyncSuspended(run)) => {
                 self.end_run(run);
                 self.tell_closed(run.session);
@@ -87,6 +93,13 @@ impl Work<'_> {
         }
     }
 
+    fn leave_update(&mut self, run: Option<Run>) {
+        if let Some(run) = run {
+            self.end_run(run);
+            self.tell_closed(run.session);
+        }
+    }
+
     fn worker_spoils_log(&mut self, rule: &'static str) {
         self.fail_job(ReturnCode::FAILED, WORKER_ABORTED);
         self.copy.asked = None;
@@ -105,7 +118,7 @@ impl Work<'_> {
         if let Some(sending) = &mut self.copy.sending {
             sending.exchange = None;
             // The preparation it belonged to is over (G-7).
-            sending.log.kind = ReplicationType::Regular;
+            sending.log.is_ordinary();
         }
         if self.copy.sending.is_some_and(|s| s.swap.is_some()) {
             self.copy.sending = None;
@@ -120,7 +133,16 @@ impl Work<'_> {
                 self.abort_job();
                 self.stay("ST-31");
             }
-            (Mode::Primary, Phase::Suspended(_) | Phase::Error) if running => self.crash_spoils_log("ST-126"),
+            (Mode::Primary, Phase::Suspended(_) | Phase::Error | Phase::UpdateFailed { .. }) if running => {
+                self.crash_spoils_log("ST-126");
+            }
+            (Mode::Primary, Phase::Updating { run, .. }) if running => {
+                self.leave_update(run);
+                self.crash_spoils_log("ST-126");
+            }
+            (Mode::Primary, Phase::Updating { .. }) => {
+                self.update_failed(JobState::Exception, ReturnCode::FAILED, ABORTED);
+            }
             // The job's place is lost with it, whether the machine ran or not (G-8).
             (Mode::Primary, Phase::ResyncSuspended(run)) => {
                 self.end_run(run);
@@ -164,7 +186,8 @@ impl Work<'_> {
         self.require_resync(rule);
     }
 
-    fn crash_in_initial(&mut self, run: crate::copy::Run, running: bool) {
+    fn crash_in_initial(&mut self, run: Run, running: bool) {
+        self.forget_media();
         self.end_run(run);
         self.copy.tracked = false;
         self.effect(Effect::LogStop);
@@ -203,13 +226,21 @@ impl Work<'_> {
                 self.abort_job();
                 self.stay("ST-29");
             }
+            (Mode::Primary, Phase::Initial(..)) if self.exported().is_some() => {}
             (Mode::Primary, Phase::Initial(run, _)) => self.crash_in_initial(run, false),
             (_, Phase::Recovering { .. }) => {
                 self.effect(Effect::DiscardFailover);
                 self.abort_job();
                 self.go("UF-117", Phase::Replicating);
             }
-            (_, Phase::Initial(..) | Phase::Resync(_) | Phase::ResyncSuspended(_) | Phase::Failback(_)) => {}
+            (
+                _,
+                Phase::Initial(..)
+                | Phase::Resync(_)
+                | Phase::ResyncSuspended(_)
+                | Phase::Updating { .. }
+                | Phase::Failback(_),
+            ) => {}
             _ => self.keep_or_abort(),
         }
     }
@@ -242,6 +273,13 @@ impl Work<'_> {
                 }
                 self.run_continues();
             }
+            Phase::Updating { run: Some(run), .. } => {
+                if run.step == RunStep::Moving {
+                    run.step = RunStep::Waiting;
+                }
+                self.run_continues();
+            }
+            Phase::Updating { run: None, .. } => self.ask_update(),
             Phase::Failback(_) => self.failback_tries_again(),
             _ => {}
         }

@@ -1,25 +1,30 @@
 //! What the rules do: calls, timers, requests and answers find their action here.
 
 mod cycle;
+mod disks;
 mod enable;
 mod extended;
 mod failback;
 mod failover;
 mod host;
+mod media;
 mod power;
 mod reverse;
 mod session;
 mod test;
 
 use hvrsim_types::code::ReturnCode;
+use hvrsim_types::disks::DiskSet;
 use hvrsim_types::id::{ExchangeId, HostId, JobId};
 use hvrsim_types::job::{JobState, JobType};
 use hvrsim_types::state::{Mode, ReplicationType};
 use hvrsim_types::time::{Instant, Span};
 
 use crate::copy::{Asking, Phase};
-use crate::exchange::{Envelope, Outcome, Refusal, Reply, Request, TimerKind, Why};
-use crate::operation::{FailbackSettings, Operation, PointChoice, RECOVERY_HISTORY_MAX, SettingsChange};
+use crate::exchange::{Effect, Envelope, Outcome, Refusal, Reply, Request, TimerKind, Why};
+use crate::operation::{
+    FailbackSettings, Operation, PointChoice, RECOVERY_HISTORY_MAX, Settings, SettingsChange, VSS_HOURS_MAX,
+};
 use crate::rule::{Call, Rule};
 use crate::service::{Decision, Trust, Work, decide};
 
@@ -37,6 +42,11 @@ impl Work<'_> {
         );
         if let Operation::Failover { point } | Operation::ManagerFailover { point } = operation {
             self.params.planned = self.chosen_kind(point) == ReplicationType::Planned;
+        }
+        if let Operation::Modify(SettingsChange { disks: Some(disks), .. }) = &operation {
+            let new = disks.without(self.copy.settings.disks);
+            self.params.lists_disks = true;
+            self.params.adds_disk = !new.and(DiskSet::first(self.facts.sizes.len())).is_empty();
         }
         if operation == Operation::RevertFailover {
             self.params.planned = self.copy.failed_over_type == ReplicationType::Planned;
@@ -58,11 +68,25 @@ impl Work<'_> {
     /// Checks that come before mode and state.
     fn parameters(&self, operation: &Operation) -> Option<(ReturnCode, &'static str)> {
         let bad = ReturnCode::INVALID_PARAMETER;
+        let settings = match operation {
+            Operation::Enable { settings, .. } => Some(settings.clone()),
+            Operation::Modify(change) => Some(change.applied_to(&self.copy.settings)),
+            _ => None,
+        };
+        if let Some(why) = settings.and_then(|settings| self.vss_refused(&settings)) {
+            return Some((bad, why));
+        }
         let late = |at: Option<Instant>| at.is_some_and(|at| at - self.moment.now > SCHEDULE_MAX);
         match operation {
             Operation::Enable { to, .. } if *to == self.host => Some((bad, "another host as replica server")),
             Operation::Enable { settings, .. } if settings.recovery_history > RECOVERY_HISTORY_MAX => {
                 Some((bad, "a RecoveryHistory of 0 to 24"))
+            }
+            Operation::Enable { settings, .. } if self.selects_nothing(settings.disks) => {
+                Some((bad, "at least one disk to be replicated"))
+            }
+            Operation::Modify(SettingsChange { disks: Some(disks), .. }) if self.selects_nothing(*disks) => {
+                Some((bad, "at least one disk to be replicated"))
             }
             Operation::Enable { to, settings } if self.vm.is_extended() => {
                 self.extended_parameters(Some(*to), settings.frequency)
@@ -84,11 +108,36 @@ impl Work<'_> {
             Operation::InitiateFailback { settings, point } => {
                 failback_parameters(settings, *point, self.host)
             }
+            Operation::ResizeDisk { disk, size } => self.resize_parameters(*disk, *size),
+            Operation::ImportInitialReplica { from } if from.is_none_or(|(vm, _)| vm != self.vm) => {
+                Some((bad, "the folder that the initial replica of this virtual machine was exported to"))
+            }
             Operation::CancelJob(job) if self.jobs.get(*job).is_none_or(|j| j.vm != self.vm) => {
                 Some((bad, "a job of this virtual machine"))
             }
             _ => None,
         }
+    }
+
+    /// What settings with application-consistent points need.
+    fn vss_refused(&self, settings: &Settings) -> Option<&'static str> {
+        match settings.vss_hours {
+            0 => None,
+            hours if hours > VSS_HOURS_MAX => Some("an ApplicationConsistentSnapshotInterval of 0 to 12"),
+            _ if self.vm.is_extended() => {
+                Some("no application-consistent points in an extended relationship")
+            }
+            _ if settings.recovery_history == 0 => {
+                Some("a RecoveryHistory above 0 for application-consistent points")
+            }
+            _ => None,
+        }
+    }
+
+    /// No disk of the machine is in the list; one without disks has a refusal of its own.
+    fn selects_nothing(&self, disks: DiskSet) -> bool {
+        let there = DiskSet::first(self.facts.sizes.len());
+        !there.is_empty() && disks.and(there).is_empty()
     }
 
     fn unknown_point(&self, point: PointChoice) -> Option<(ReturnCode, &'static str)> {
@@ -119,7 +168,10 @@ impl Work<'_> {
             Operation::Enable { to, settings } => self.enable(rule, to, settings),
             Operation::AsReplica => self.as_replica(rule),
             Operation::StartInitialReplication { kind, at } => self.start_initial(rule, kind, at),
+            Operation::ExportInitialReplica { folder } => self.export_initial(rule, folder),
+            Operation::ImportInitialReplica { from } => self.import_initial(rule, from),
             Operation::StopInitialReplication => self.stop_initial(rule),
+            Operation::Modify(change) if self.params.adds_disk => self.add_disks(rule, &change),
             Operation::Modify(change) => self.modify(rule, &change),
             Operation::Suspend => self.suspend(rule),
             Operation::Resume => self.resume(rule),
@@ -145,13 +197,21 @@ impl Work<'_> {
             | Operation::RemoveSavedState
             | Operation::Checkpoint
             | Operation::RemoveCheckpoints
+            | Operation::ResizeDisk { .. }
             | Operation::DestroyVm => self.power(rule, &operation),
         }
     }
 
     fn modify(&mut self, rule: &'static Rule, change: &SettingsChange) -> Outcome {
+        let fewer = change.disks.is_some_and(|disks| disks != self.copy.settings.disks);
         self.copy.settings = change.applied_to(&self.copy.settings);
-        self.stay(rule.id);
+        if fewer && self.copy.tracked {
+            self.effect(Effect::LogChoose(self.copy.settings.disks));
+        }
+        match self.copy.phase {
+            Phase::UpdateFailed { .. } if self.params.lists_disks => self.disks_restored(rule),
+            _ => self.stay(rule.id),
+        }
         self.arm_cycle();
         self.arm_window();
         self.instant_job(rule, JobType::ModifySettings)
@@ -195,6 +255,10 @@ impl Work<'_> {
                 self.failback_failed(JobState::Terminated, ReturnCode::FAILED, "cancelled");
                 Self::done(rule)
             }
+            Phase::Updating { .. } => {
+                self.update_failed(JobState::Terminated, ReturnCode::FAILED, "cancelled");
+                Self::done(rule)
+            }
             _ if self.makes_test() => {
                 self.stay(rule.id);
                 self.abandon_test();
@@ -235,12 +299,15 @@ impl Work<'_> {
             Request::Open { session, kind, sizes } => self.open_asked(envelope, *session, *kind, sizes),
             Request::Continue { session } => self.continue_asked(envelope, *session),
             Request::Finish { session, as_of } => self.finish_asked(envelope, *session, *as_of),
+            Request::Imported { session } => self.imported_asked(envelope, *session),
             Request::Close { session } => self.close_asked(envelope, *session),
             Request::Swap { swap, point, failback, settings } => {
                 self.swap_asked(envelope, *swap, *point, *failback, settings.clone());
             }
             Request::Yield { swap, settings } => self.yield_asked(envelope, *swap, settings.clone()),
-            Request::FailbackOpen { session, point } => self.failback_asked(envelope, *session, *point),
+            Request::FailbackOpen { session, point, sizes } => {
+                self.failback_asked(envelope, *session, *point, sizes);
+            }
             Request::FailbackFinish { session, latest } => {
                 self.failback_finish_asked(envelope, *session, *latest);
             }
@@ -262,6 +329,8 @@ impl Work<'_> {
             Asking::Create { to, reverse } => self.create_answered(envelope, to, reverse),
             Asking::OpenInitial(kind) => self.open_initial_answered(envelope, kind),
             Asking::OpenResync { automatic } => self.open_resync_answered(envelope, automatic),
+            Asking::OpenUpdate => self.open_update_answered(envelope),
+            Asking::Imported => self.imported_answered(envelope),
             Asking::Continue => self.continue_answered(envelope),
             Asking::Finish => self.finish_answered(envelope),
             Asking::Swap { again } => self.swap_answered(envelope, again),
@@ -282,6 +351,8 @@ impl Work<'_> {
         match asked.what {
             Asking::Create { .. } => self.create_broken(),
             Asking::OpenInitial(_) | Asking::OpenResync { .. } => self.open_broken(),
+            Asking::OpenUpdate => self.update_waits(),
+            Asking::Imported => self.import_is_complete(),
             Asking::Continue | Asking::Finish => self.run_waits(),
             Asking::Swap { .. } => self.swap_broken(),
             Asking::FailbackOpen | Asking::FailbackFinish => self.failback_waits(),
@@ -294,15 +365,20 @@ impl Work<'_> {
 
     /// The other side answered something that this request cannot be answered with.
     pub(crate) fn fail_by(&mut self, reply: Reply) {
-        let (code, text) = match reply {
+        let (code, text) = Self::failure(reply);
+        self.fail_job(code, &text);
+    }
+
+    /// How a job ends that got this answer.
+    pub(crate) fn failure(reply: Reply) -> (ReturnCode, String) {
+        match reply {
             Reply::Refused(why) => (why.code(), why.text().to_owned()),
             Reply::Busy => (ReturnCode::IN_USE, "the other side has a job or a merge under way".to_owned()),
             Reply::Stale(mode, state) => {
                 (ReturnCode::INVALID_STATE, format!("the other side is {mode} {}", state.powershell(mode)))
             }
             _ => (ReturnCode::FAILED, "the other side gave no usable answer".to_owned()),
-        };
-        self.fail_job(code, &text);
+        }
     }
 
     /// This copy's mode and state as an answer.

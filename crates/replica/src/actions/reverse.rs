@@ -23,6 +23,8 @@ impl Work<'_> {
         change: &SettingsChange,
     ) -> Outcome {
         let job = self.start_job(JobType::ReverseReplication, Stage::Asking);
+        // A list of disks is for the primary that replicates.
+        let change = SettingsChange { disks: None, ..change.clone() };
         self.copy.settings = change.applied_to(&self.copy.settings);
         let settings = self.copy.settings.clone();
         let failback = self.received_failback();

@@ -35,7 +35,7 @@ impl Work<'_> {
 
     pub(crate) fn start_initial_now(&mut self, rule: &'static Rule, kind: InitialKind) -> Outcome {
         let job = self.start_job(initial_job(kind), Stage::Asking);
-        self.open_session(SessionKind::Initial, Asking::OpenInitial(kind));
+        self.open_own_session(SessionKind::Initial, Asking::OpenInitial(kind));
         self.started(rule, job)
     }
 
@@ -51,7 +51,7 @@ impl Work<'_> {
         if let Some(run) = self.run() {
             run.job = job;
         }
-        self.open_session(SessionKind::Resync, Asking::OpenResync { automatic: false });
+        self.open_own_session(SessionKind::Resync, Asking::OpenResync { automatic: false });
         self.started(rule, job)
     }
 
@@ -113,8 +113,8 @@ impl Work<'_> {
         }
         self.stage(Stage::Asking);
         match scheduled.initial {
-            Some(kind) => self.open_session(SessionKind::Initial, Asking::OpenInitial(kind)),
-            None => self.open_session(SessionKind::Resync, Asking::OpenResync { automatic: false }),
+            Some(kind) => self.open_own_session(SessionKind::Initial, Asking::OpenInitial(kind)),
+            None => self.open_own_session(SessionKind::Resync, Asking::OpenResync { automatic: false }),
         }
     }
 
@@ -154,17 +154,21 @@ impl Work<'_> {
             return;
         }
         self.start_job(self.resync_job(), Stage::Asking);
-        self.open_session(SessionKind::Resync, Asking::OpenResync { automatic: true });
+        self.open_own_session(SessionKind::Resync, Asking::OpenResync { automatic: true });
     }
 
-    fn open_session(&mut self, kind: SessionKind, what: Asking) {
+    fn open_own_session(&mut self, kind: SessionKind, what: Asking) {
+        let sizes = self.sizes_of(self.copy.settings.disks);
+        self.open_session(kind, what, sizes);
+    }
+
+    pub(crate) fn open_session(&mut self, kind: SessionKind, what: Asking, sizes: Vec<(u8, u64)>) {
         let Some(peer) = self.copy.peer else {
             self.fail_job(ReturnCode::NOT_AVAILABLE, "there is no replica server");
             return;
         };
         let session = self.new_session();
         self.job_session(session);
-        let sizes = self.facts.sizes.clone();
         self.ask(peer, what, Request::Open { session, kind, sizes });
     }
 
@@ -172,7 +176,7 @@ impl Work<'_> {
         if self.vm.is_extended() { JobType::ResynchronizingExtended } else { JobType::Resynchronizing }
     }
 
-    fn asked_session(&self) -> Option<SessionId> {
+    pub(crate) fn asked_session(&self) -> Option<SessionId> {
         self.copy.job.and_then(|job| self.jobs.get(job)).and_then(|job| job.session)
     }
 
@@ -183,7 +187,7 @@ impl Work<'_> {
         envelope: &Envelope<Request>,
         session: SessionId,
         kind: SessionKind,
-        sizes: &[u64],
+        sizes: &[(u8, u64)],
     ) {
         let reply = self.open_reply(envelope, session, kind, sizes);
         self.answer(envelope, reply);
@@ -194,7 +198,7 @@ impl Work<'_> {
         envelope: &Envelope<Request>,
         session: SessionId,
         kind: SessionKind,
-        sizes: &[u64],
+        sizes: &[(u8, u64)],
     ) -> Reply {
         if let Some(reply) = self.no_relationship() {
             return reply;
@@ -212,7 +216,10 @@ impl Work<'_> {
         if !self.copy.mode.is_replica() || foreign {
             return self.stale();
         }
-        if sizes != self.facts.sizes {
+        if kind == SessionKind::Update {
+            return self.update_reply(envelope, session, sizes);
+        }
+        if !self.has_sizes(sizes) {
             return Reply::Refused(Why::SizesDiffer);
         }
         let before = match (kind, self.copy.phase.clone()) {
@@ -264,6 +271,7 @@ impl Work<'_> {
             (Phase::Suspended(_), _) => "EN-113",
             (_, InitialKind::Network) => "EN-5",
             (_, InitialKind::Seeded) => "EN-7",
+            (_, InitialKind::Media) => "EN-8",
         };
         self.go(rule, Phase::Initial(run, kind));
         self.arm_cycle();
@@ -280,7 +288,7 @@ impl Work<'_> {
         let rule = match (&self.copy.phase, automatic) {
             (_, true) => "RS-43",
             (Phase::Suspended(_), _) => "RS-46",
-            (Phase::Error, _) => "RS-114",
+            (Phase::Error | Phase::UpdateFailed { .. }, _) => "RS-114",
             (Phase::ResyncSuspended(_), _) => "RS-49",
             _ => "RS-42",
         };
@@ -326,6 +334,7 @@ impl Work<'_> {
             );
             return None;
         }
+        self.forget_media();
         self.copy.seq = LogSeq(0);
         self.copy.sending = None;
         self.copy.epoch = self.copy.epoch.max(envelope.epoch);
@@ -340,6 +349,8 @@ impl Work<'_> {
             target: envelope.from,
             scope: Scope::Everything,
             full,
+            disks: self.copy.settings.disks,
+            part: false,
         };
         self.effect(Effect::OpenSession(session, spec));
         self.effect(Effect::RunSession(session));
@@ -350,6 +361,7 @@ impl Work<'_> {
     fn run(&mut self) -> Option<&mut Run> {
         match &mut self.copy.phase {
             Phase::Initial(run, _) | Phase::Resync(run) | Phase::ResyncSuspended(run) => Some(run),
+            Phase::Updating { run, .. } => run.as_mut(),
             _ => None,
         }
     }
@@ -402,10 +414,12 @@ impl Work<'_> {
         }
         let run = *run;
         match self.copy.phase {
+            Phase::Initial(_, InitialKind::Media) => {}
             Phase::Initial(..) => {
                 self.stay("EN-12");
                 self.back_off();
             }
+            Phase::Updating { .. } => self.update_waits(),
             Phase::Resync(_) if given_up => self.resync_lost(run),
             Phase::Resync(_) => self.back_off(),
             _ => {}
@@ -434,6 +448,7 @@ impl Work<'_> {
         let (here, paused) = match &self.copy.phase {
             Phase::Awaiting { session: Some(s) } => (*s == session, false),
             Phase::ResyncReceiving { session: s, paused, .. } => (*s == session, *paused),
+            Phase::UpdateReceiving { session: s, .. } => (*s == session, false),
             _ => (false, false),
         };
         let reply = if here && paused {
@@ -466,6 +481,11 @@ impl Work<'_> {
     /// The other side has gone on without this session.
     fn run_refused(&mut self, run: Run, reply: Reply) {
         let initial = matches!(self.copy.phase, Phase::Initial(..));
+        if matches!(self.copy.phase, Phase::Updating { .. }) {
+            let (code, text) = Self::failure(reply);
+            self.update_failed(JobState::Exception, code, &text);
+            return;
+        }
         self.end_run(run);
         self.fail_by(reply);
         if initial {
@@ -499,6 +519,10 @@ impl Work<'_> {
                 self.effect(Effect::MergeResync);
                 Reply::Done
             }
+            Phase::UpdateReceiving { session: s, added } if s == session => {
+                self.update_received(added);
+                Reply::Done
+            }
             // The answer to an earlier request was lost.
             Phase::Replicating if self.copy.mode.is_replica() && envelope.epoch == self.copy.epoch => {
                 Reply::Done
@@ -508,7 +532,7 @@ impl Work<'_> {
         self.answer(envelope, reply);
     }
 
-    fn received_all(&mut self, as_of: Instant) {
+    pub(crate) fn received_all(&mut self, as_of: Instant) {
         self.copy.initial_complete = true;
         self.copy.inconsistent = false;
         self.copy.set_back = false;
@@ -520,6 +544,12 @@ impl Work<'_> {
     }
 
     pub(crate) fn finish_answered(&mut self, envelope: &Envelope<Reply>) {
+        if let Some(run) = self.exported() {
+            if envelope.body == Reply::Done {
+                self.media_arrived(run);
+            }
+            return;
+        }
         let Some(run) = self.run().copied() else { return };
         if envelope.body == Reply::Busy {
             self.run_waits();
@@ -527,6 +557,10 @@ impl Work<'_> {
         }
         if envelope.body != Reply::Done {
             self.run_refused(run, envelope.body);
+            return;
+        }
+        if matches!(self.copy.phase, Phase::Updating { .. }) {
+            self.update_done(run);
             return;
         }
         self.end_run(run);
@@ -584,6 +618,7 @@ impl Work<'_> {
             Phase::ResyncReceiving { session: s, stage, before, .. } if s == session => {
                 self.resync_undone(stage, before);
             }
+            Phase::UpdateReceiving { session: s, .. } if s == session => self.update_undone(),
             _ => {}
         }
         self.answer(envelope, Reply::Done);
@@ -627,7 +662,10 @@ impl Work<'_> {
 
     /// A message that ends a session or a hold can be lost: from time to time this copy asks.
     pub(crate) fn arm_watch(&mut self) {
-        let receives = matches!(self.copy.phase, Phase::ResyncReceiving { paused: false, .. });
+        let receives = matches!(
+            self.copy.phase,
+            Phase::ResyncReceiving { paused: false, .. } | Phase::UpdateReceiving { .. }
+        );
         if receives || self.copy.served.is_some() {
             let at = self.moment.now + WATCH;
             self.set_timer(TimerKind::Watch, at);
@@ -636,9 +674,11 @@ impl Work<'_> {
 
     pub(crate) fn watch_due(&mut self) {
         let of = match (&self.copy.phase, self.copy.served) {
-            (Phase::ResyncReceiving { session, paused: false, .. }, _) => {
-                self.copy.peer.map(|peer| (peer, *session))
-            }
+            (
+                Phase::ResyncReceiving { session, paused: false, .. }
+                | Phase::UpdateReceiving { session, .. },
+                _,
+            ) => self.copy.peer.map(|peer| (peer, *session)),
             (_, Some(served)) => Some((served.to, served.session)),
             _ => None,
         };
@@ -649,14 +689,15 @@ impl Work<'_> {
     }
 
     pub(crate) fn still_wanted(&mut self, envelope: &Envelope<Request>, session: SessionId) {
-        let asked = self.copy.asked.is_some_and(|a| matches!(a.what, Asking::OpenResync { .. }));
+        let opens = |asking| matches!(asking, Asking::OpenResync { .. } | Asking::OpenUpdate);
+        let asked = self.copy.asked.is_some_and(|a| opens(a.what));
         let opening = asked && self.asked_session() == Some(session);
         let beside = self.beside.as_ref().map(|beside| &beside.phase);
         let wanted = opening
             || self.opens_beside(session)
-            || matches!(beside, Some(Phase::Resync(run) | Phase::ResyncSuspended(run)) if run.session == session)
+            || beside.is_some_and(|phase| sends_in(phase, session))
             || match &self.copy.phase {
-                Phase::Resync(run) | Phase::ResyncSuspended(run) => run.session == session,
+                phase if sends_in(phase, session) => true,
                 Phase::Failback(run) => run.session == session,
                 Phase::FailbackDone(received) | Phase::Committed { failback: Some(received), .. } => {
                     received.session == session
@@ -675,6 +716,8 @@ impl Work<'_> {
                     self.resync_undone(stage, before);
                 }
             }
+            (Phase::UpdateReceiving { .. }, _) if !wanted => self.update_undone(),
+            (Phase::UpdateReceiving { .. }, _) => {}
             (_, Some(served)) if wanted => {
                 served.silent = false;
                 if by_call {
@@ -710,9 +753,20 @@ impl Work<'_> {
     }
 }
 
+/// Whether a primary in this state leads the session.
+fn sends_in(phase: &Phase, session: SessionId) -> bool {
+    match phase {
+        Phase::Resync(run) | Phase::ResyncSuspended(run) | Phase::Updating { run: Some(run), .. } => {
+            run.session == session
+        }
+        _ => false,
+    }
+}
+
 const fn initial_job(kind: InitialKind) -> JobType {
     match kind {
         InitialKind::Network => JobType::StartInitialReplication,
         InitialKind::Seeded => JobType::StartSeededReplication,
+        InitialKind::Media => JobType::ExportInitialReplication,
     }
 }

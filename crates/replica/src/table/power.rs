@@ -9,14 +9,38 @@ use super::prelude::*;
 const ORDINARY: &[Mode] = &[Mode::None, Mode::Primary, Mode::TestReplica];
 
 /// Where a machine that is not a replica may be started: everywhere but when it is prepared for failover.
-const MAY_START: &[ReplicationState] =
-    &[DISABLED, READY, INITIAL, REPLICATING, SUSPENDED, ERROR, RESYNC_REQUIRED, RESYNC, RESYNC_SUSPENDED];
+const MAY_START: &[ReplicationState] = &[
+    DISABLED,
+    READY,
+    INITIAL,
+    REPLICATING,
+    SUSPENDED,
+    ERROR,
+    RESYNC_REQUIRED,
+    RESYNC,
+    RESYNC_SUSPENDED,
+    UPDATING,
+    UPDATE_ERROR,
+];
+
+/// Where nothing reads or writes the disks by a session or through a failover disk.
+const MAY_RESIZE: &[ReplicationState] = &[
+    DISABLED,
+    READY,
+    REPLICATING,
+    COMMITTED,
+    SUSPENDED,
+    ERROR,
+    RESYNC_REQUIRED,
+    UPDATE_ERROR,
+    FAILBACK_DONE,
+];
 
 pub(super) const RULES: &[Rule] = &[
     Row {
         id: "W-1",
         modes: REPLICA,
-        from: &[REPLICATING, SUSPENDED, ERROR, RESYNC, RESYNC_SUSPENDED, RECOVERING],
+        from: &[REPLICATING, SUSPENDED, ERROR, RESYNC, RESYNC_SUSPENDED, RECOVERING, UPDATING],
         triggers: &[call(Call::StartVm)],
         guards: &[],
         to: To::Refused(ReturnCode::INVALID_STATE),
@@ -95,6 +119,18 @@ pub(super) const RULES: &[Rule] = &[
         what: "A user's checkpoints left from the time as a primary are deleted.",
         evidence: Inferred,
         source: MODULE,
+    }
+    .rule(),
+    Row {
+        id: "W-9",
+        modes: &[Mode::None, Mode::Primary, Mode::Replica, Mode::ExtendedReplica],
+        from: MAY_RESIZE,
+        triggers: &[call(Call::ResizeDisk)],
+        guards: &[Guard::NoCheckpoint, Guard::NoTestVm, Guard::NotMerging, Guard::NotServing, Guard::NoJob],
+        to: To::Stay,
+        what: "The disk of this copy gets another size; the other side's has to be resized by hand, too.",
+        evidence: Documented,
+        source: "Resizing virtual disks attached to replicating VMs (2013-11-14)",
     }
     .rule(),
     Row {

@@ -79,6 +79,10 @@ pub(super) const RESYNC_REQUIRED: ReplicationState = ReplicationState::WaitingFo
 pub(super) const RESYNC: ReplicationState = ReplicationState::Resynchronizing;
 pub(super) const RESYNC_SUSPENDED: ReplicationState = ReplicationState::ResynchronizeSuspended;
 pub(super) const RECOVERING: ReplicationState = ReplicationState::FailoverInProgress;
+/// `WaitingForUpdateCompletion`.
+pub(super) const UPDATING: ReplicationState = ReplicationState::DiskUpdateInProgress;
+/// `UpdateError`.
+pub(super) const UPDATE_ERROR: ReplicationState = ReplicationState::DiskUpdateCritical;
 pub(super) const FAILBACK: ReplicationState = ReplicationState::FailbackInProgress;
 pub(super) const FAILBACK_DONE: ReplicationState = ReplicationState::FailbackComplete;
 
@@ -96,6 +100,8 @@ pub(super) const ANY: &[ReplicationState] = &[
     RESYNC,
     RESYNC_SUSPENDED,
     RECOVERING,
+    UPDATING,
+    UPDATE_ERROR,
     FAILBACK,
     FAILBACK_DONE,
 ];
@@ -115,6 +121,8 @@ pub(super) const ALL_STATES: &[ReplicationState] = &[
     RESYNC,
     RESYNC_SUSPENDED,
     RECOVERING,
+    UPDATING,
+    UPDATE_ERROR,
     FAILBACK,
     FAILBACK_DONE,
 ];

@@ -81,11 +81,11 @@ pub(super) const RULES: &[Rule] = &[
     Row {
         id: "RS-114",
         modes: PRIMARY,
-        from: &[ERROR],
+        from: &[ERROR, UPDATE_ERROR],
         triggers: &[call(Call::Resynchronize)],
         guards: &[Guard::Now, Guard::NoJob, Guard::Peer("as RS-42")],
         to: To::State(RESYNC),
-        what: "As RS-42, from Error.",
+        what: "As RS-42, from Error, or from UpdateError with the old list of disks.",
         evidence: Inferred,
         source: "Resynchronization of virtual machines in Hyper-V Replica (2013-05-10)",
     }
@@ -273,11 +273,11 @@ pub(super) const RULES: &[Rule] = &[
     Row {
         id: "RS-122",
         modes: PRIMARY,
-        from: &[RESYNC_SUSPENDED],
+        from: &[RESYNC_SUSPENDED, UPDATING, UPDATE_ERROR],
         triggers: &[event(Event::LogOverLimit)],
         guards: &[],
         to: To::State(RESYNC_REQUIRED),
-        what: "Half of the disks' size was written while the resynchronization was paused.",
+        what: "Half of the disks' size was written while the resynchronization was paused, or a disk was being added.",
         evidence: Inferred,
         source: "Resynchronization of virtual machines in Hyper-V Replica (2013-05-10)",
     }

@@ -262,7 +262,8 @@ pub(super) const RULES: &[Rule] = &[
         id: "XF-105",
         modes: PRIMARY,
         from: &[
-            INITIAL, REPLICATING, PREPARED, SUSPENDED, ERROR, RESYNC_REQUIRED, RESYNC, RESYNC_SUSPENDED,
+            INITIAL, REPLICATING, PREPARED, SUSPENDED, ERROR, RESYNC_REQUIRED, RESYNC, RESYNC_SUSPENDED, UPDATING,
+            UPDATE_ERROR,
         ],
         triggers: &[call(Call::Remove)],
         guards: &[Guard::NotHeld, Guard::NotServing, Guard::NoJob],

@@ -156,6 +156,9 @@ fn call(faults: &[Fault]) -> Outcome {
         storage: hvrsim_replica::rule::Storage::Sound,
         directory_down: false,
         sizes: vec![1 << 30],
+        disk_end: 0,
+        log_fits: true,
+        vss_fails: false,
         pending_bytes: 0,
         session_wrote: false,
     };

@@ -72,12 +72,9 @@ const ANY: usize = 14;
 const DIFFERENT: &[(&str, &str)] = &[
     ("EN-11", "from: a start that still asks the other side is cancelled, too (EN-11A)"),
     ("ST-22", "from: it happens at the send after the resume, in Replicating"),
-    ("ST-126", "from: without the states of a disk update, which is not simulated yet"),
     ("RS-44", "from: a start can be scheduled wherever Resynchronize is allowed"),
     ("RS-54", "to: the rule is the end of the retries"),
     ("RS-56", "from: while the resynchronization is paused, too"),
-    ("RS-114", "from: without UpdateError, which is not simulated yet"),
-    ("RS-122", "from: without the states of a disk update, which is not simulated yet"),
     ("TF-62", "from: a paused replica that was tested (TF-64) ends its test by the same rule"),
     ("PF-77", "from: it happens at the next send, in Replicating"),
     ("UF-81", "from: a committed copy is started by the same rule"),

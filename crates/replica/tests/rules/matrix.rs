@@ -27,6 +27,8 @@ fn holds(guard: Guard, call: Call, running: bool, state: S) -> bool {
         | Guard::NoSuchExtended
         | Guard::Unsettled
         | Guard::Later
+        | Guard::AddsDisk
+        | Guard::RestoresDisks
         | Guard::Generation2012R2 => false,
         _ => true,
     }

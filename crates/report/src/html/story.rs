@@ -399,7 +399,7 @@ impl Reader<'_> {
                     *to = Some(at.0);
                 }
             }
-            Note::Rule { .. } | Note::SendFailed { .. } | Note::IntervalEnded { .. } => {}
+            Note::Rule { .. } | Note::SendFailed { .. } | Note::VssFailed | Note::IntervalEnded { .. } => {}
         }
     }
 

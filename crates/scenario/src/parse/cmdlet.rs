@@ -39,17 +39,33 @@ impl Reader<'_> {
         }
         let points = self.marked_points(&text, &command)?;
         let line = Line { text, command, points };
-        if let Err(error) = self.bind(&line) {
-            let span = error.span.clone().unwrap_or(line.command.span.clone());
-            let place = line.text.place.part(&line.text, span.start, span.len());
-            self.error(place, error.message, error.help);
+        match self.bind(&line) {
+            Ok(resized) => self.resized(&resized),
+            Err(error) => {
+                let span = error.span.clone().unwrap_or(line.command.span.clone());
+                let place = line.text.place.part(&line.text, span.start, span.len());
+                self.error(place, error.message, error.help);
+            }
         }
         Some(line)
     }
 
-    fn bind(&self, line: &Line) -> Result<(), BindError> {
+    /// The disks that the line resizes.
+    fn bind(&self, line: &Line) -> Result<Vec<(String, u8)>, BindError> {
         let call = bind(&line.command_with(|_| ANY_POINT.to_owned()))?;
-        check(&call, &Names { hosts: &self.names.hosts, vms: &self.names.all_vms() })
+        check(&call, &Names { hosts: &self.names.hosts, vms: &self.names.all_vms() })?;
+        Ok(call.resized())
+    }
+
+    /// From here on their sizes are known at run time only.
+    fn resized(&mut self, disks: &[(String, u8)]) {
+        for (vm, disk) in disks {
+            let index = self.names.vms.iter().position(|name| name.eq_ignore_ascii_case(vm));
+            let sizes = index.and_then(|index| self.sizes.get_mut(index));
+            if let Some(size) = sizes.and_then(|sizes| sizes.get_mut(usize::from(*disk))) {
+                *size = None;
+            }
+        }
     }
 
     /// The arguments of the form `HOST/VM@NAME`; those that count from the newest are the cmdlets' own.

@@ -2,7 +2,7 @@
 
 use hvrsim_sim::look::{AdapterView, CopyView, JobView, Look, PointView, StatisticsView};
 use hvrsim_types::code::ReturnCode;
-use hvrsim_types::id::{self, CopyId, HostId, JobId, PointId, VmId};
+use hvrsim_types::id::{self, CopyId, HostId, JobId, PointId, SessionId, VmId};
 use hvrsim_types::state::{Health, Mode, Power, ReplicationState, ReplicationType};
 use hvrsim_types::time::{Calendar, Instant};
 use hvrsim_wmi::CallError;
@@ -190,6 +190,7 @@ impl Look for NamesOnly<'_> {
             job: None,
             checkpoints: 0,
             inconsistent: false,
+            disks: Vec::new(),
         })
     }
 
@@ -199,6 +200,10 @@ impl Look for NamesOnly<'_> {
 
     fn has_switch(&self, _host: HostId, _name: &str) -> bool {
         true
+    }
+
+    fn media(&self, _folder: &str) -> Option<(VmId, SessionId)> {
+        None
     }
 
     fn points(&self, _copy: CopyId) -> Vec<PointView> {

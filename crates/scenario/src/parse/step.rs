@@ -2,10 +2,10 @@
 
 use hvrsim_replica::service::Trust;
 use hvrsim_replica::table;
-use hvrsim_sim::incident::table::{INCIDENTS, Incident, On, incident};
+use hvrsim_sim::incident::table::{Act, Deed, INCIDENTS, Incident, On, incident};
 use hvrsim_sim::incident::{Strike, Target};
 use hvrsim_types::code::ReturnCode;
-use hvrsim_types::id::HostId;
+use hvrsim_types::id::{HostId, VmId};
 use hvrsim_types::near::nearest;
 use hvrsim_types::size::{Bytes, CELL};
 use hvrsim_wmi::table::METHODS;
@@ -415,10 +415,23 @@ impl Reader<'_> {
         for key in taken.iter().filter(|(_, takes)| !takes).filter_map(|(key, _)| fields.key(key)) {
             self.error(key.place, format!("`{}` says nothing of `{}`", key.text, incident.name), None);
         }
+        if let Target::Copy(copy) = at.value {
+            self.disks_change(copy.vm, incident);
+        }
         let lasts = self.optional(fields, "for", Self::span).map(|at| at.value);
         let rate = self.optional(fields, "rate", Self::rate).map(|at| at.value);
         let by = self.optional(fields, "by", Self::span).map(|at| at.value);
         Some(Fault::Incident(At::new(Strike { incident, target: at.value, lasts, rate, by }, at.place)))
+    }
+
+    /// From here on the machine has another disk, or one of another size: what is written to it is checked when it is.
+    fn disks_change(&mut self, vm: VmId, incident: &Incident) {
+        let Some(sizes) = self.sizes.get_mut(vm.index()) else { return };
+        match incident.act {
+            Act::Do(Deed::AddDisk) => sizes.push(None),
+            Act::Do(Deed::GrowDisk | Deed::GrowBeforeResync | Deed::ShrinkDisk) => sizes.fill(None),
+            _ => {}
+        }
     }
 
     fn repair(&mut self, node: &Node) -> Option<Repair> {

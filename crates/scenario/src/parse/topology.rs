@@ -304,6 +304,7 @@ impl Reader<'_> {
             auto_resync: window.is_some(),
             auto_resync_start: window.map_or(default.auto_resync_start, |(from, _)| from),
             auto_resync_end: window.map_or(default.auto_resync_end, |(_, to)| to),
+            ..default
         }
     }
 

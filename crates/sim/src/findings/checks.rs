@@ -1,6 +1,7 @@
 //! How each finding is noticed: a question about one copy at one moment.
 
 use hvrsim_replica::service::Trust;
+use hvrsim_types::disks::DiskSet;
 use hvrsim_types::network::Adapter;
 use hvrsim_types::state::{Health, Mode, Power, ReplicationState as S};
 use hvrsim_types::time::Span;
@@ -33,6 +34,11 @@ pub(super) fn split_brain_risk(place: &Place<'_>) -> bool {
         other.mode == Mode::Primary && other.state() != S::SyncedReplicationComplete
     };
     failed_over(place) && place.peer().is_some_and(free)
+}
+
+pub(super) fn disk_left_out(place: &Place<'_>) -> bool {
+    let disks = DiskSet::first(place.disks);
+    place.state.mode == Mode::Primary && !disks.without(place.state.settings.disks).is_empty()
 }
 
 pub(super) fn unprotected(place: &Place<'_>) -> bool {

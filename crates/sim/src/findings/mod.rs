@@ -37,6 +37,8 @@ pub(crate) struct Place<'a> {
     state: &'a Copy,
     machine: &'a Machine,
     has_test: bool,
+    /// How many disks it has.
+    disks: usize,
     /// The last test failover.
     tested: Option<Instant>,
 }
@@ -103,7 +105,8 @@ impl Findings {
             let Some(state) = world.host(copy.host).service.copies.get(&copy.vm) else { return false };
             let has_test = sim.store.has_test(*copy);
             let tested = self.tested.get(&copy.vm).copied();
-            check(&Place { world, watch, copy: *copy, state, machine, has_test, tested })
+            let disks = sim.store.sizes(*copy).len();
+            check(&Place { world, watch, copy: *copy, state, machine, has_test, disks, tested })
         };
         let copies = world.copies().filter(holds);
         copies.map(|copy| Found { kind, host: copy.host, vm: copy.vm }).collect()

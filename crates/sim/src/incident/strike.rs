@@ -1,8 +1,9 @@
 //! Carries an incident of the catalogue out, and ends it.
 
 use hvrsim_replica::exchange::Input;
-use hvrsim_replica::operation::{Operation, PointChoice};
+use hvrsim_replica::operation::{Operation, PointChoice, SettingsChange};
 use hvrsim_replica::service::Trust;
+use hvrsim_types::disks::DiskSet;
 use hvrsim_types::id::{CopyId, HostId, PointId};
 use hvrsim_types::size::{Bytes, Rate};
 use hvrsim_types::state::{Mode, Power, ReplicationState};
@@ -22,6 +23,11 @@ const FLAP_DOWN: Span = Span::minutes(1);
 const FLAP_PERIOD: Span = Span::minutes(5);
 /// What somebody changes in a disk behind the back of the log, in bytes.
 const OFFLINE_EDIT: Bytes = Bytes(64 << 10);
+
+/// A disk that somebody attaches.
+const NEW_DISK: Bytes = Bytes(1 << 30);
+/// What is written behind the old end of a disk that was enlarged.
+const NEW_SPACE: Bytes = Bytes(1 << 20);
 
 /// What an incident is done to.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -73,6 +79,8 @@ pub enum Ill {
     DiskMissing,
     /// The undo logs of all points but the newest are damaged.
     PointsDamaged,
+    /// The VSS writers of the guest fail.
+    VssFails,
 }
 
 /// Something that is broken, with what it needs to be mended.
@@ -185,6 +193,15 @@ impl<D: DiskStore> Sim<D> {
         let points = state.map_or(0, |c| c.points.len());
         match strike.incident.act {
             Act::Do(Deed::StrayCopy) => Err("the host holds a machine with this id already"),
+            Act::Do(Deed::GrowDisk | Deed::OutgrowLog) if machine.power != Power::Running => {
+                Err("the machine does not run there")
+            }
+            Act::Do(Deed::AddDisk) if self.store.has_failover(copy) || self.store.has_test(copy) => {
+                Err("the disks of the copy are under those of a failover, or of a test machine")
+            }
+            Act::Do(Deed::ExcludeDisk) if self.store.sizes(copy).len() < 2 => {
+                Err("the machine has one disk only: Enable-VMReplication needs at least one")
+            }
             Act::Do(Deed::WorkerCrash) if !matches!(machine.power, Power::Running | Power::Paused) => {
                 Err("the machine does not run there")
             }
@@ -343,6 +360,9 @@ impl<D: DiskStore> Sim<D> {
             Deed::Prepare => call("Start-VMFailover -Prepare", Operation::Prepare),
             Deed::AsReplica => call("Set-VMReplication -AsReplica", Operation::AsReplica),
             Deed::Remove => call("Remove-VMReplication", Operation::Remove),
+            Deed::ImportWrongFolder => {
+                call("Import-VMInitialReplication", Operation::ImportInitialReplica { from: None })
+            }
             Deed::DestroyVm => {
                 self.operate(copy, "Remove-VMReplication", Operation::Remove)?;
                 call("Remove-VM", Operation::DestroyVm)
@@ -361,8 +381,54 @@ impl<D: DiskStore> Sim<D> {
             Deed::StrayCopy => self.stray_copy(copy),
             Deed::TestSwitch => self.test_on_production(copy),
             Deed::ForgetAddress => self.forget_address(copy),
+            Deed::AddDisk => self.add_disk(copy, NEW_DISK),
+            Deed::GrowDisk => self.grow_disk(copy, true),
+            Deed::GrowBeforeResync => {
+                self.grow_disk(copy, false)?;
+                self.input(copy, Input::ResyncNeeded)
+            }
+            Deed::ShrinkDisk => self.shrink_disk(copy),
+            Deed::ExcludeDisk => self.exclude_disk(copy),
+            Deed::OutgrowLog => self.outgrow_log(copy),
             _ => Ok(()),
         }
+    }
+
+    /// The first disk gets twice its size; `used` writes into the new space.
+    fn grow_disk(&mut self, copy: CopyId, used: bool) -> StoreResult<()> {
+        let Some(size) = self.store.sizes(copy).first().copied() else { return Ok(()) };
+        let resize = Operation::ResizeDisk { disk: 0, size: Some(size.0 * 2) };
+        self.operate(copy, "Resize-VHD", resize)?;
+        if used {
+            drop(self.write(copy, 0, size.0, NEW_SPACE, "new space")?);
+        }
+        Ok(())
+    }
+
+    /// The first disk is written over from its start, for a little more than half of all disks.
+    fn outgrow_log(&mut self, copy: CopyId) -> StoreResult<()> {
+        let sizes = self.store.sizes(copy);
+        let half: u64 = sizes.iter().map(|size| size.0).sum::<u64>() / 2;
+        let end = sizes.first().map_or(0, |size| size.0);
+        let mut left = half.next_multiple_of(NEW_SPACE.0) + NEW_SPACE.0;
+        while left > 0 {
+            let len = left.min(end);
+            drop(self.write(copy, 0, 0, Bytes(len), "more than half")?);
+            left -= len.max(1).min(left);
+        }
+        Ok(())
+    }
+
+    fn shrink_disk(&mut self, copy: CopyId) -> StoreResult<()> {
+        let resize = Operation::ResizeDisk { disk: 0, size: None };
+        self.operate(copy, "Resize-VHD -ToMinimumSize", resize).map(drop)
+    }
+
+    /// The last disk of the list is left out.
+    fn exclude_disk(&mut self, copy: CopyId) -> StoreResult<()> {
+        let others = DiskSet::first(self.store.sizes(copy).len().saturating_sub(1));
+        let change = SettingsChange { disks: Some(others), ..SettingsChange::default() };
+        self.operate(copy, "Set-VMReplication -ReplicatedDiskPaths", Operation::Modify(change)).map(drop)
     }
 
     /// Somebody writes into the disk of a machine that is Off: no log sees it.

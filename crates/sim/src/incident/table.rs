@@ -92,6 +92,20 @@ pub enum Deed {
     TestSwitch,
     /// Somebody clears the addresses after a failover.
     ForgetAddress,
+    /// A new disk is attached.
+    AddDisk,
+    /// The first disk is enlarged, and its guest writes there.
+    GrowDisk,
+    /// The first disk is enlarged, and a resynchronization becomes necessary.
+    GrowBeforeResync,
+    /// The first disk is made as small as it can be.
+    ShrinkDisk,
+    /// A disk that a replica's machine needs is taken out of the list.
+    ExcludeDisk,
+    /// Somebody imports an initial replica from a folder that holds another, or none.
+    ImportWrongFolder,
+    /// The guest writes more than half of its disks.
+    OutgrowLog,
 }
 
 /// One incident.
@@ -748,6 +762,102 @@ pub static INCIDENTS: &[Incident] = &[
         rules: &["ST-34"],
         evidence: Inferred,
         source: "Hyper-V Replica troubleshooting guide (2025)",
+        ..BASE
+    },
+    Incident {
+        name: "vss-failure",
+        on: On::Copy,
+        act: Broken(Ill::VssFails),
+        fault: "The guest's VSS writers fail: no application-consistent points (0x800700EA).",
+        effect: "Replicating; the point is an ordinary one, and a failure of application-consistent snapshots is counted.",
+        cure: "Mend the VSS writers in the guest.",
+        rules: &["ST-16"],
+        evidence: Inferred,
+        source: "Events 18210, 3041 and 1 (KB 3050765)",
+        ..BASE
+    },
+    Incident {
+        name: "wrong-media-folder",
+        on: On::Copy,
+        act: Do(Deed::ImportWrongFolder),
+        fault: "The replica imports from the wrong folder.",
+        effect: "Refused; the replica waits for initial replication as before.",
+        cure: "Import-VMInitialReplication with the folder NAME_ID that the export has made.",
+        rules: &["EN-8", "EN-10"],
+        evidence: Inferred,
+        source: "Out-of-band initial replication (2013-06-28)",
+        ..BASE
+    },
+    Incident {
+        name: "media-too-late",
+        on: On::Copy,
+        act: Do(Deed::OutgrowLog),
+        fault: "The media arrive after the change log passed half of the disks.",
+        effect: "The primary goes to WaitingForStartResynchronize before the import; what is imported then is a base to compare with.",
+        cure: "Import them, then Resume-VMReplication -Resynchronize: only differences are sent.",
+        rules: &["EN-8", "EN-13", "EN-125", "RS-138"],
+        evidence: Inferred,
+        source: "Out-of-band initial replication (2013-06-28)",
+        ..BASE
+    },
+    Incident {
+        name: "disk-resized-on-the-primary-only",
+        on: On::Copy,
+        act: Do(Deed::GrowDisk),
+        fault: "The primary's disk is larger than the replica's, and the new space is used.",
+        effect: "The replica does not take a log that writes behind its disk's end: the primary is in Error, Critical.",
+        cure: "Resize-VHD on the replica, too, then Resume-VMReplication.",
+        rules: &["ST-33"],
+        evidence: Inferred,
+        source: "Resizing virtual disks attached to replicating VMs (2013-11-14)",
+        ..BASE
+    },
+    Incident {
+        name: "resynchronization-with-other-sizes",
+        on: On::Copy,
+        act: Do(Deed::GrowBeforeResync),
+        fault: "A resynchronization begins while the disks differ in size.",
+        effect: "It does not start: WaitingForStartResynchronize until the sizes are equal.",
+        cure: "Resize-VHD on the other side, then Resume-VMReplication -Resynchronize.",
+        rules: &["RS-41", "RS-45"],
+        evidence: Documented,
+        source: "Resizing virtual disks attached to replicating VMs (2013-11-14)",
+        ..BASE
+    },
+    Incident {
+        name: "disk-added-and-not-replicated",
+        on: On::Copy,
+        act: Do(Deed::AddDisk),
+        fault: "A disk is added and the list of replicated disks is not changed.",
+        effect: "Replicating, Normal, and nothing of the new disk is on the replica: nobody is told before the failover.",
+        cure: "Set-VMReplication -ReplicatedDiskPaths with the whole list.",
+        rules: &["ST-36", "ST-37"],
+        evidence: Inferred,
+        source: "Hyper-V module reference for PowerShell",
+        ..BASE
+    },
+    Incident {
+        name: "point-older-than-a-shrink",
+        on: On::Copy,
+        act: Do(Deed::ShrinkDisk),
+        fault: "A failover to a point older than a shrink of the disk.",
+        effect: "The failover fails and leaves the replica Replicating; points from after the shrink can be used.",
+        cure: "Fail over to a newer point.",
+        rules: &["UF-117"],
+        evidence: Documented,
+        source: "Undo Logs and Recovery History (2014-01-27)",
+        ..BASE
+    },
+    Incident {
+        name: "boot-or-data-disk-excluded",
+        on: On::Copy,
+        act: Do(Deed::ExcludeDisk),
+        fault: "A disk that the machine needs is not replicated.",
+        effect: "Replicating, Normal. After a failover the machine does not boot, or lacks data.",
+        cure: "Set-VMReplication -ReplicatedDiskPaths with the whole list, while the primary is there.",
+        rules: &["ST-35"],
+        evidence: Documented,
+        source: "Hyper-V module reference for PowerShell",
         ..BASE
     },
     Incident {

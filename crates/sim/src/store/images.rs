@@ -21,8 +21,9 @@ use std::path::PathBuf;
 use hvrsim_resync::heat::HeatMap;
 use hvrsim_resync::runs::{self, Run};
 use hvrsim_resync::{Blocks, BlocksMut, Candidates};
+use hvrsim_types::disks::DiskSet;
 use hvrsim_types::id::{CopyId, PointId, SessionId};
-use hvrsim_types::size::{Bytes, CELL};
+use hvrsim_types::size::{BLOCK, Bytes, CELL};
 
 use super::session::{Session, Sides};
 use super::{
@@ -57,6 +58,8 @@ struct Copy {
     logs_made: u64,
     logs_received: u64,
     received: VecDeque<LogFiles>,
+    /// The disks that its change log takes, and that of its extended relationship.
+    chosen: [DiskSet; 2],
 }
 
 impl Copy {
@@ -222,6 +225,7 @@ impl DiskStore for Images {
             logs_made: 0,
             logs_received: 0,
             received: VecDeque::new(),
+            chosen: [DiskSet::ALL; 2],
         };
         self.copies.insert(copy, made);
         Ok(())
@@ -239,6 +243,34 @@ impl DiskStore for Images {
         self.copy(copy).disks.iter().map(|disk| Bytes(disk.size())).collect()
     }
 
+    fn disk_make(&mut self, copy: CopyId, disk: u8, spec: &DiskSpec) -> StoreResult<()> {
+        let id = copy;
+        let copy = self.copies.get_mut(&id.machine()).expect("the copy exists");
+        let at = usize::from(disk);
+        if at < copy.disks.len() {
+            copy.disks.remove(at).remove()?;
+        }
+        let mut made = Disk::make(&self.folder, id, disk, spec)?;
+        for point in &copy.points {
+            made.take_point(&self.folder, *point)?;
+        }
+        copy.disks.insert(at, made);
+        Ok(())
+    }
+
+    fn disk_resize(&mut self, copy: CopyId, disk: u8, size: Bytes) -> StoreResult<()> {
+        let copy = self.copy_mut(copy);
+        for tracking in [&mut copy.tracking, &mut copy.extended].into_iter().flatten() {
+            tracking.resize(disk, size.0);
+        }
+        copy.disks[usize::from(disk)].resize(size.0)
+    }
+
+    fn disk_end(&self, copy: CopyId, disk: u8) -> Bytes {
+        let disk = &self.copy(copy).disks[usize::from(disk)];
+        Bytes((disk.end() * CELL).min(disk.size()))
+    }
+
     fn write(&mut self, copy: CopyId, write: &Write) -> StoreResult<()> {
         let is_test = copy.vm.is_test();
         let copy = self.copy_mut(copy);
@@ -249,9 +281,34 @@ impl DiskStore for Images {
         }
         copy.disks[usize::from(write.disk)].write(run, &content)?;
         match &mut copy.tracking {
-            Some(tracking) => tracking.add(write.disk, run, &content),
+            Some(tracking) if tracking.takes(write.disk) => tracking.add(write.disk, run, &content),
+            _ => Ok(()),
+        }
+    }
+
+    fn log_choose(&mut self, copy: CopyId, disks: DiskSet) -> StoreResult<()> {
+        let id = copy;
+        let copy = self.copies.get_mut(&id.machine()).expect("the copy exists");
+        copy.chosen[usize::from(id.vm.is_extended())] = disks;
+        let sizes = copy.disks.iter().map(Disk::size).collect();
+        match copy.log_mut(id) {
+            Some(tracking) => tracking.choose(&self.folder, sizes, disks),
             None => Ok(()),
         }
+    }
+
+    fn log_fits(&self, from: CopyId, to: CopyId) -> StoreResult<bool> {
+        let (sender, receiver) = (self.copy(from), self.copy(to));
+        if sender.disks.iter().map(Disk::size).eq(receiver.disks.iter().map(Disk::size)) {
+            return Ok(true);
+        }
+        for (number, path) in sender.log(from).as_ref().and_then(Tracking::oldest).into_iter().flatten() {
+            let size = receiver.disks.get(usize::from(*number)).map_or(0, Disk::cells);
+            if log::end(path)? > size {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn log_start(&mut self, copy: CopyId) -> StoreResult<()> {
@@ -259,11 +316,12 @@ impl DiskStore for Images {
         let id = copy;
         let copy = self.copies.get_mut(&id.machine()).expect("the copy exists");
         let sizes = copy.disks.iter().map(Disk::size).collect();
-        *copy.log_mut(id) = Some(Tracking::start(&self.folder, id, sizes, copy.logs_made)?);
+        let chosen = copy.chosen[usize::from(id.vm.is_extended())];
+        *copy.log_mut(id) = Some(Tracking::start(&self.folder, id, sizes, chosen, copy.logs_made)?);
         if id.vm.is_extended() {
             return Ok(());
         }
-        for number in 0..disk_number(copy.disks.len()) {
+        for number in (0..disk_number(copy.disks.len())).filter(|number| chosen.contains(*number)) {
             let covered = copy.disks[usize::from(number)].failover_cells();
             for piece in tally::pieces(&covered) {
                 copy.log_present(id, number, piece)?;
@@ -305,10 +363,10 @@ impl DiskStore for Images {
         let log = log.expect("there is a closed log").clone();
         let count = self.copy(to).logs_received + 1;
         let mut received = LogFiles::new();
-        for (disk, path) in log.iter().enumerate() {
+        for (disk, path) in &log {
             let arrived = self.folder.path(to, &format!("disk{disk}-in-{count}.hrl"));
             std::fs::copy(path, &arrived).map_err(files::host(&arrived))?;
-            received.push(arrived);
+            received.push((*disk, arrived));
         }
         let to = self.copy_mut(to);
         to.logs_received = count;
@@ -320,11 +378,11 @@ impl DiskStore for Images {
         let id = copy.extended();
         let copy = self.copy_mut(copy);
         let log = copy.received.pop_front().expect("a log was received");
-        for (number, path) in (0..).zip(&log) {
-            let covered = log::apply(path, &mut copy.disks[usize::from(number)])?;
-            if copy.extended.is_some() {
+        for (number, path) in &log {
+            let covered = log::apply(path, &mut copy.disks[usize::from(*number)])?;
+            if copy.extended.as_ref().is_some_and(|extended| extended.takes(*number)) {
                 for piece in tally::pieces(&covered) {
-                    copy.log_present(id, number, piece)?;
+                    copy.log_present(id, *number, piece)?;
                 }
             }
         }
@@ -340,6 +398,10 @@ impl DiskStore for Images {
         let id = copy;
         let copy = self.copy_mut(copy);
         for &(number, block) in blocks {
+            let size = copy.disks.get(usize::from(number)).map_or(0, Disk::size);
+            if !copy.tracking(id).takes(number) || block * BLOCK >= size {
+                continue;
+            }
             let run = tally::block(block, copy.disks[usize::from(number)].size());
             copy.log_present(id, number, run)?;
         }

@@ -16,6 +16,7 @@ use std::path::PathBuf;
 
 use hvrsim_resync::Candidates;
 use hvrsim_resync::heat::HeatMap;
+use hvrsim_types::disks::DiskSet;
 use hvrsim_types::id::{CopyId, PointId, SessionId};
 use hvrsim_types::size::Bytes;
 use serde::{Deserialize, Serialize};
@@ -130,6 +131,8 @@ pub struct ResyncSpec {
     pub view: View,
     /// The copy whose base becomes equal to it. Its writes are kept in undo logs as a guest's are, not in its change log.
     pub target: CopyId,
+    /// Which disks; the others are left alone, on either side.
+    pub disks: DiskSet,
     /// Where to look.
     pub candidates: Candidates,
     /// Send what is present at the source without comparing (a full initial replication).
@@ -241,6 +244,14 @@ pub trait DiskStore {
     fn remove(&mut self, copy: CopyId) -> StoreResult<()>;
     /// Virtual sizes, in order.
     fn sizes(&self, copy: CopyId) -> Vec<Bytes>;
+    /// Makes a blank disk of that size: in place of the one with that number, or behind the last one. Recovery points
+    /// have it blank, too. Not under a failover disk or a test machine's.
+    fn disk_make(&mut self, copy: CopyId, disk: u8, spec: &DiskSpec) -> StoreResult<()>;
+    /// Gives a disk another size, at least that of its [`DiskStore::disk_end`]. Recovery points keep what they have of
+    /// it below the smaller size. Not under a failover disk or a test machine's.
+    fn disk_resize(&mut self, copy: CopyId, disk: u8, size: Bytes) -> StoreResult<()>;
+    /// The end of the last cell that the base of a disk holds.
+    fn disk_end(&self, copy: CopyId, disk: u8) -> Bytes;
 
     /// A guest's write: into the failover disk if there is one, else the base; into the open log if tracking is on.
     fn write(&mut self, copy: CopyId, write: &Write) -> StoreResult<()>;
@@ -252,6 +263,11 @@ pub trait DiskStore {
         Ok(())
     }
 
+    /// From now on the log takes writes of these disks only, when it is started, too; at first it takes all. What the
+    /// open log has of others is dropped.
+    fn log_choose(&mut self, copy: CopyId, disks: DiskSet) -> StoreResult<()>;
+    /// Whether all that the oldest closed log of `from` writes lies within the disks of `to`.
+    fn log_fits(&self, from: CopyId, to: CopyId) -> StoreResult<bool>;
     /// Starts tracking with an empty open log; in the machine's own log, an existing failover disk's content over the base is its
     /// first entries, one write for each run of cells in a 64 KiB block, so that the log always leads from
     /// the base that the peer knows to the present. Logs of an earlier start are dropped.

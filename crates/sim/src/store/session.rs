@@ -9,6 +9,7 @@ use std::ops::Range;
 use hvrsim_resync::heat::{Heat, HeatMap};
 use hvrsim_resync::runs::{self, Run};
 use hvrsim_resync::{Blocks, BlocksMut, Candidates, Error, Frame, Source, Target};
+use hvrsim_types::disks::DiskSet;
 use hvrsim_types::id::CopyId;
 use hvrsim_types::size::{BLOCK, CELL};
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,8 @@ pub(super) struct Session<C> {
     /// The disk that is worked on, and how many there are.
     disk: u8,
     disks: u8,
+    /// Those that it is about.
+    chosen: DiskSet,
     source: Source,
     target: Target,
     on_its_way: Option<Burst<C>>,
@@ -68,6 +71,7 @@ impl<C> Session<C> {
             full: spec.full,
             disk: 0,
             disks,
+            chosen: spec.disks,
             source: Source::new([0; 32], spec.full),
             target: Target::new(),
             on_its_way: None,
@@ -79,6 +83,9 @@ impl<C> Session<C> {
             let mut source = sides.source(disk, &opened.candidates);
             let all = 0..source.size();
             opened.heat.push(HeatMap::new(source.size()));
+            if !spec.disks.contains(disk) {
+                continue;
+            }
             let (mut here, mut there, mut looked_at) = (Vec::new(), Vec::new(), Vec::new());
             for range in source.candidates(all)? {
                 here.extend(blocks(source.held(range.clone())?));
@@ -93,6 +100,7 @@ impl<C> Session<C> {
             opened.counts.blocks_total += runs::total(&held);
             opened.left.extend(held.into_iter().map(|run| (disk, run)));
         }
+        opened.skip_others();
         opened.make_next(sides)?;
         Ok(opened)
     }
@@ -198,17 +206,25 @@ impl<C> Session<C> {
                 Some(burst) => Some(burst),
                 None => self.burst_of_target(sides)?,
             };
-            if self.on_its_way.is_some() || self.source.finished().is_none() {
+            if self.on_its_way.is_some() || self.disk == self.disks || self.source.finished().is_none() {
                 return Ok(());
             }
             // This disk is equal; the next one's halves begin.
             self.counts = self.counts();
             self.disk += 1;
+            self.skip_others();
             self.count_done((self.disk, 0));
             (self.source, self.target) = (Source::new([0; 32], self.full), Target::new());
             if self.disk == self.disks {
                 return Ok(());
             }
+        }
+    }
+
+    /// Goes on to the next disk that it is about.
+    fn skip_others(&mut self) {
+        while self.disk < self.disks && !self.chosen.contains(self.disk) {
+            self.disk += 1;
         }
     }
 

@@ -8,6 +8,7 @@ use std::ops::{Index, IndexMut};
 use hvrsim_resync::heat::HeatMap;
 use hvrsim_resync::runs::{self, Run, RunSet};
 use hvrsim_resync::{Blocks, BlocksMut, Candidates};
+use hvrsim_types::disks::DiskSet;
 use hvrsim_types::id::{CopyId, PointId, SessionId};
 use hvrsim_types::size::{Bytes, CELL};
 use hvrsim_types::vm_map::VmMap;
@@ -40,6 +41,8 @@ struct Copy {
     /// The change log of the extended relationship.
     extended: Option<Box<Tracking>>,
     received: VecDeque<Log>,
+    /// The disks that its change log takes, and that of its extended relationship.
+    chosen: [DiskSet; 2],
 }
 
 impl Copy {
@@ -62,7 +65,7 @@ impl Copy {
     fn write(&mut self, write: &Write) {
         let run = tally::cells(write.offset, write.len);
         self.disks[usize::from(write.disk)].write(run, write.no.0);
-        if let Some(tracking) = &mut self.tracking {
+        if let Some(tracking) = self.tracking.as_mut().filter(|tracking| tracking.takes(write.disk)) {
             tracking.add(write.disk, write.len, [(run, write.no.0)]);
         }
     }
@@ -84,6 +87,9 @@ impl Copy {
     fn extend(&mut self, log: &Log) {
         let Some(extended) = &mut self.extended else { return };
         for (number, disk) in (0..).zip(&self.disks) {
+            if !extended.takes(number) {
+                continue;
+            }
             let mut covered = RunSet::default();
             log.iter().filter(|(of, ..)| *of == number).for_each(|(_, run, _)| covered.insert(run));
             let covered: Vec<Run> = covered.iter().collect();
@@ -227,6 +233,7 @@ impl DiskStore for Stamps {
             tracking: None,
             extended: None,
             received: VecDeque::new(),
+            chosen: [DiskSet::ALL; 2],
         };
         self.copies.insert(copy, made);
         Ok(())
@@ -239,6 +246,31 @@ impl DiskStore for Stamps {
 
     fn sizes(&self, copy: CopyId) -> Vec<Bytes> {
         self.copy(copy).disks.iter().map(|disk| Bytes(disk.size)).collect()
+    }
+
+    fn disk_make(&mut self, copy: CopyId, disk: u8, spec: &DiskSpec) -> StoreResult<()> {
+        let copy = self.copy_mut(copy);
+        let mut made = make(spec)?;
+        copy.points.iter().for_each(|_| made.take_point());
+        let at = usize::from(disk);
+        if at < copy.disks.len() {
+            copy.disks[at] = made;
+        } else {
+            let mut disks = std::mem::take(&mut copy.disks).into_vec();
+            disks.push(made);
+            copy.disks = disks.into();
+        }
+        Ok(())
+    }
+
+    fn disk_resize(&mut self, copy: CopyId, disk: u8, size: Bytes) -> StoreResult<()> {
+        self.copy_mut(copy).disks[usize::from(disk)].resize(size.0);
+        Ok(())
+    }
+
+    fn disk_end(&self, copy: CopyId, disk: u8) -> Bytes {
+        let disk = &self.copy(copy).disks[usize::from(disk)];
+        Bytes((disk.end() * CELL).min(disk.size))
     }
 
     fn write(&mut self, copy: CopyId, write: &Write) -> StoreResult<()> {
@@ -259,11 +291,34 @@ impl DiskStore for Stamps {
         Ok(())
     }
 
+    fn log_choose(&mut self, copy: CopyId, disks: DiskSet) -> StoreResult<()> {
+        let id = copy;
+        let copy = self.copy_mut(copy);
+        copy.chosen[usize::from(id.vm.is_extended())] = disks;
+        let count = number(copy.disks.len());
+        if let Some(tracking) = copy.log_mut(id) {
+            tracking.choose(count, disks);
+        }
+        Ok(())
+    }
+
+    fn log_fits(&self, from: CopyId, to: CopyId) -> StoreResult<bool> {
+        let (sender, receiver) = (self.copy(from), self.copy(to));
+        if sender.disks.iter().map(|disk| disk.size).eq(receiver.disks.iter().map(|disk| disk.size)) {
+            return Ok(true);
+        }
+        let log = sender.log(from).as_ref().and_then(|tracking| tracking.oldest());
+        let end = |disk: u8| receiver.disks.get(usize::from(disk)).map_or(0, Disk::cells);
+        Ok(log.is_none_or(|log| log.iter().all(|(disk, run, _)| run.end() <= end(disk))))
+    }
+
     fn log_start(&mut self, copy: CopyId) -> StoreResult<()> {
         let id = copy;
         let copy = self.copy_mut(copy);
-        let mut tracking = Tracking::new(number(copy.disks.len()));
-        for (number, disk) in (0..).zip(&copy.disks).filter(|_| !id.vm.is_extended()) {
+        let chosen = copy.chosen[usize::from(id.vm.is_extended())];
+        let mut tracking = Tracking::new(number(copy.disks.len()), chosen);
+        let own = |number: &u8| !id.vm.is_extended() && chosen.contains(*number);
+        for (number, disk) in (0..).zip(&copy.disks).filter(|(number, _)| own(number)) {
             let Some(failover) = disk.failover() else { continue };
             let mut covered = Vec::new();
             for (run, _) in failover.iter() {
@@ -338,6 +393,10 @@ impl DiskStore for Stamps {
         let seen = if id.vm.is_extended() { Seen::Base } else { Seen::Guest };
         let copy = self.copy_mut(copy);
         for &(number, block) in blocks {
+            let size = copy.disks.get(usize::from(number)).map_or(0, |disk| disk.size);
+            if !copy.tracking(id).takes(number) || start_of(block) >= size {
+                continue;
+            }
             let disk = &copy.disks[usize::from(number)];
             let run = tally::block(block, disk.size);
             let parts = disk.view_whole(seen, run);
@@ -519,6 +578,11 @@ impl DiskStore for Stamps {
         let seen = self.seen((copy, View::Live));
         self.copy(copy).disks.iter().map(|disk| CELL * disk.present_cells(seen)).sum()
     }
+}
+
+/// Where a block begins, in bytes.
+const fn start_of(block: u64) -> u64 {
+    block * hvrsim_types::size::BLOCK
 }
 
 /// A number of disks, which a machine has few of.

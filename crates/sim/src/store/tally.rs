@@ -1,6 +1,7 @@
 //! How large a change log is: the one count for both stores.
 
 use hvrsim_resync::runs::Run;
+use hvrsim_types::disks::DiskSet;
 use hvrsim_types::size::{BLOCK, CELL};
 use serde::{Deserialize, Serialize};
 
@@ -9,33 +10,45 @@ use super::LogStats;
 /// Entries that a metadata block of the log's layout describes.
 const ENTRIES: u64 = 127;
 
-/// Writes and bytes of one log, by disk.
+/// Writes and bytes of one log, by disk; `None` for a disk that it does not take.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-pub(super) struct Tally(Box<[(u64, u64)]>);
+pub(super) struct Tally(Box<[Option<(u64, u64)>]>);
 
 impl Tally {
-    pub(super) fn new(disks: usize) -> Self {
-        Self(vec![(0, 0); disks].into())
+    /// Of a copy with that many disks, of which the log takes these.
+    pub(super) fn new(count: u8, disks: DiskSet) -> Self {
+        Self((0..count).map(|disk| disks.contains(disk).then_some((0, 0))).collect())
+    }
+
+    /// From now on the log takes these disks; what it has of others is dropped.
+    pub(super) fn choose(&mut self, count: u8, disks: DiskSet) {
+        let mut chosen = Self::new(count, disks);
+        for (sum, old) in chosen.0.iter_mut().zip(&self.0) {
+            *sum = sum.map(|none| old.unwrap_or(none));
+        }
+        *self = chosen;
     }
 
     /// Adds a write of that many bytes.
     pub(super) fn add(&mut self, disk: u8, bytes: u64) {
-        let (writes, sum) = &mut self.0[usize::from(disk)];
+        let (writes, sum) = self.0[usize::from(disk)].as_mut().expect("the log takes the disk");
         *writes += 1;
         *sum += bytes;
     }
 
     /// Adds all of another count.
     pub(super) fn append(&mut self, other: &Self) {
-        for ((writes, sum), (more_writes, more)) in self.0.iter_mut().zip(&other.0) {
-            *writes += more_writes;
-            *sum += more;
+        for (sum, more) in self.0.iter_mut().zip(&other.0) {
+            if let (Some((writes, bytes)), Some((more_writes, more))) = (sum, more) {
+                *writes += more_writes;
+                *bytes += more;
+            }
         }
     }
 
     pub(super) fn stats(&self) -> LogStats {
         let mut stats = LogStats::default();
-        for (writes, bytes) in &self.0 {
+        for (writes, bytes) in self.0.iter().flatten() {
             stats.writes += writes;
             stats.bytes += CELL + bytes + CELL * writes.div_ceil(ENTRIES);
         }

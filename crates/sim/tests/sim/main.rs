@@ -3,16 +3,19 @@
 mod chains;
 #[path = "../../../../tests/data/lines.rs"]
 mod data;
+mod disks;
 mod extended;
 mod failback;
 mod failover;
 mod findings;
 mod general;
 mod incidents;
+mod media;
 mod regressions;
 mod seldom;
 mod steady;
 mod test_failover;
+mod vss;
 mod walk;
 mod watch;
 mod windows_log;

@@ -152,6 +152,13 @@ pub fn operation(sim: &Tested, copy: CopyId, other: CopyId, call: Call, pick: u8
         Call::RemoveCheckpoints => Operation::RemoveCheckpoints,
         // A walk without its machine would only be short.
         Call::DestroyVm | Call::SetAdapters => return None,
+        // The oracle's disks have one size.
+        Call::ResizeDisk => return None,
+        Call::ExportInitialReplica => Operation::ExportInitialReplica { folder: "E:".to_owned() },
+        Call::ImportInitialReplica => {
+            let from = sim.world.media.values().rfind(|media| media.whole).map(|m| (m.source.vm, m.session));
+            Operation::ImportInitialReplica { from }
+        }
         Call::PromoteExtended => Operation::PromoteExtended,
         Call::CancelJob => Operation::CancelJob(sim.jobs(copy).iter().rev().find(|j| !j.state.ended())?.id),
     })
@@ -166,7 +173,7 @@ pub fn fitting(sim: &Tested, copy: CopyId, which: u8) -> Option<Call> {
             which.is_multiple_of(16)
         }
         Call::Remove => which % 8 == 1,
-        Call::DestroyVm | Call::SetAdapters => false,
+        Call::DestroyVm | Call::SetAdapters | Call::ResizeDisk => false,
         Call::SaveVm => power == Power::Running && which % 8 == 2,
         Call::StopVm | Call::TurnOffVm => power != Power::Off,
         Call::RemoveSavedState => power == Power::Saved,
@@ -255,7 +262,11 @@ pub fn perform(sim: &mut Tested, watch: &mut Watch, act: Act) {
 fn incident(sim: &mut Tested, copy: CopyId, which: u8, how_long: u8) {
     // A walk without its machine, or with a second one in place of it, would only be short.
     let kept = |incident: &&Incident| {
-        !matches!(incident.act, incident::table::Act::Do(Deed::DestroyVm | Deed::StrayCopy | Deed::Remove))
+        use incident::table::Act::Do;
+        let ends = matches!(incident.act, Do(Deed::DestroyVm | Deed::StrayCopy | Deed::Remove));
+        // The oracle's machine has one disk, of one size.
+        let resizes = matches!(incident.act, Do(Deed::GrowDisk | Deed::GrowBeforeResync | Deed::ShrinkDisk));
+        !ends && !resizes && incident.act != Do(Deed::AddDisk)
     };
     let all: Vec<&'static Incident> = INCIDENTS.iter().filter(kept).collect();
     let Some(incident) = nth(&all, which) else { return };

@@ -195,8 +195,7 @@ impl Method {
         use Procedure as P;
         !matches!(
             self.procedure,
-            P::Import
-                | P::ServiceSettings
+            P::ServiceSettings
                 | P::AddAuthorization
                 | P::ModifyAuthorization
                 | P::RemoveAuthorization

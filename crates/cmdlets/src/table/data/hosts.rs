@@ -14,12 +14,11 @@ const IMPORT_PARAMETERS: &[Parameter] = &[Parameter::new("Path", Type::Text).ali
 
 pub(super) const IMPORT: Cmdlet = row(
     "Import-VMInitialReplication",
-    Verb::Lacking,
+    Verb::ImportInitial,
     THREE_SETS,
     &[BY_VM_NAME, IMPORT_PARAMETERS, REMOTE, JOB, PASSTHRU, CHANGES, COMMON],
 )
-.returns(Class::Machine)
-.lacks("initial replication by media");
+.returns(Class::Machine);
 
 pub(super) const TEST_CONNECTION: Cmdlet = row(
     "Test-VMReplicationConnection",

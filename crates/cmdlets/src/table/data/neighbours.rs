@@ -32,7 +32,7 @@ pub(super) const RESTORE: Cmdlet = row(
 
 pub(super) const RESIZE: Cmdlet = row(
     "Resize-VHD",
-    Verb::Lacking,
+    Verb::ResizeVhd,
     &["Size", "MinimumSize"],
     &[
         &[
@@ -47,8 +47,7 @@ pub(super) const RESIZE: Cmdlet = row(
         COMMON,
     ],
 )
-.returns(Class::Disk)
-.lacks("resizing a disk of a machine");
+.returns(Class::Disk);
 
 pub(super) const MOVE: Cmdlet = row(
     "Move-VM",

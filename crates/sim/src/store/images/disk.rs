@@ -135,6 +135,21 @@ impl Disk {
         self.image.size()
     }
 
+    /// Gives it another size; what lies behind it is gone, of recovery points too.
+    pub(super) fn resize(&mut self, size: u64) -> StoreResult<()> {
+        let before = self.cells();
+        self.image.resize(size).map_err(files::at(&self.path))?;
+        let behind = Run::new(self.cells().min(before), before);
+        self.present.clear(behind);
+        self.undo.iter_mut().for_each(|log| log.resize(size, behind));
+        Ok(())
+    }
+
+    /// The end of the last cell of the base that holds something.
+    pub(super) fn end(&self) -> u64 {
+        self.present.iter().last().map_or(0, |(run, _)| run.end())
+    }
+
     /// Cells.
     pub(super) fn cells(&self) -> u64 {
         self.size().div_ceil(CELL)

@@ -49,6 +49,12 @@ impl Undo {
         Ok(Self { path, size, writer: Some(writer), places: Places::default(), end: FIRST, entries: 0 })
     }
 
+    /// Its disk has another size; it forgets the cells behind.
+    pub(super) fn resize(&mut self, size: u64, behind: Run) {
+        self.size = size;
+        self.places.clear(behind);
+    }
+
     /// Which cells it has.
     pub(super) fn places(&self) -> &Places {
         &self.places

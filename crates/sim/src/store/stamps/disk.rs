@@ -37,6 +37,27 @@ impl Disk {
         self.size.div_ceil(hvrsim_types::size::CELL)
     }
 
+    /// Gives it another size; what lies behind it is gone, of recovery points too.
+    pub(super) fn resize(&mut self, size: u64) {
+        let before = self.cells();
+        self.size = size;
+        let behind = Run::new(self.cells().min(before), before);
+        self.base.clear(behind);
+        if let Some(newest) = &mut self.newest {
+            newest.clear(behind);
+        }
+        for older in &mut self.older {
+            let mut kept = older.thaw();
+            kept.clear(behind);
+            *older = Frozen::new(&kept);
+        }
+    }
+
+    /// The end of the last cell of the base that holds something.
+    pub(super) fn end(&self) -> u64 {
+        self.base.iter().last().map_or(0, |(run, _)| run.end())
+    }
+
     /// Fills the base before anything else happens.
     pub(super) fn fill(&mut self, run: Run, stamp: u64) {
         self.base.set(run, stamp);

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use hvrsim_resync::runs::{self, Run};
+use hvrsim_types::disks::DiskSet;
 use serde::{Deserialize, Serialize};
 
 use crate::store::tally::Tally;
@@ -53,13 +54,27 @@ pub(super) struct Tracking {
     tally: Tally,
     closed: VecDeque<(Log, u64)>,
     closed_bytes: u64,
-    disks: u8,
+    count: u8,
+    disks: DiskSet,
 }
 
 impl Tracking {
-    pub(super) fn new(disks: u8) -> Self {
-        let tally = Tally::new(disks.into());
-        Self { open: Log::default(), tally, closed: VecDeque::new(), closed_bytes: 0, disks }
+    /// Of a copy with that many disks, of which it takes these.
+    pub(super) fn new(count: u8, disks: DiskSet) -> Self {
+        let tally = Tally::new(count, disks);
+        Self { open: Log::default(), tally, closed: VecDeque::new(), closed_bytes: 0, count, disks }
+    }
+
+    /// Whether it takes writes of this disk.
+    pub(super) fn takes(&self, disk: u8) -> bool {
+        self.disks.contains(disk)
+    }
+
+    /// From now on it takes writes of these disks; what its open log has of others is dropped.
+    pub(super) fn choose(&mut self, count: u8, disks: DiskSet) {
+        (self.count, self.disks) = (count, disks);
+        self.tally.choose(count, disks);
+        self.open.0.retain(|entry| disks.contains(entry.stamp.to_be_bytes()[0]));
     }
 
     /// Adds a write of so many bytes to the open log; its content may be of several earlier writes.
@@ -78,7 +93,7 @@ impl Tracking {
     /// Closes the open log.
     pub(super) fn switch(&mut self) -> LogStats {
         let stats = self.tally.stats();
-        self.tally = Tally::new(self.disks.into());
+        self.tally = Tally::new(self.count, self.disks);
         // A log is often about as long as the one before.
         let room = (self.open.0.len() + self.open.0.len() / 4).min(ROOM);
         let mut log = std::mem::replace(&mut self.open, Log(Vec::with_capacity(room)));
@@ -93,7 +108,9 @@ impl Tracking {
     /// Puts the open log of another tracking, which has no closed one, behind the own.
     pub(super) fn append(&mut self, other: Self) {
         assert!(other.closed.is_empty(), "the other tracking has closed no log");
-        self.open.0.extend(other.open.0);
+        let disks = self.disks;
+        let taken = |entry: &Entry| disks.contains(entry.stamp.to_be_bytes()[0]);
+        self.open.0.extend(other.open.0.into_iter().filter(taken));
         self.tally.append(&other.tally);
     }
 

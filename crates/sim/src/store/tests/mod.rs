@@ -3,6 +3,7 @@
 #![expect(clippy::cast_possible_truncation, reason = "the model's numbers are small")]
 
 use hvrsim_resync::Candidates;
+use hvrsim_types::disks::DiskSet;
 use hvrsim_types::id::{CopyId, HostId, PointId, SessionId, VmId};
 use hvrsim_types::size::Bytes;
 use proptest::prelude::*;
@@ -14,6 +15,7 @@ use super::{
     View, Write, WriteNo,
 };
 
+mod disks;
 mod files;
 mod model;
 mod pairs;
@@ -313,6 +315,7 @@ fn on_store<S: DiskStore>(
                 source: id(*source),
                 view: view(point),
                 target: id(1 - source),
+                disks: DiskSet::ALL,
                 candidates: set.map_or(Candidates::Everything, |set| Candidates::tracked(&set)),
                 full: *full,
             };

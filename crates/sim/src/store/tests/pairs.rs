@@ -6,6 +6,7 @@ use hvrsim_disk::{ChildOptions, CreateOptions, Image, OpenOptions, Seed, create,
 use hvrsim_resync::Candidates;
 use hvrsim_resync::direct::{Direct, Options, Summary};
 use hvrsim_resync::wire::{End, SourceEnd, TargetEnd};
+use hvrsim_types::disks::DiskSet;
 use hvrsim_types::id::SessionId;
 use hvrsim_types::size::Bytes;
 use proptest::prelude::*;
@@ -133,7 +134,7 @@ proptest! {
         let session = SessionId(1);
         let (from, to) = (id(0), id(1));
         let asked = ResyncSpec {
-            source: from, view: View::Live, target: to, candidates: Candidates::Everything, full: false,
+            source: from, view: View::Live, target: to, disks: DiskSet::ALL, candidates: Candidates::Everything, full: false,
         };
         store.resync_open(session, &asked).unwrap();
         while store.resync_next(session).unwrap().is_some() {

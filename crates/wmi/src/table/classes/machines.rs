@@ -7,7 +7,7 @@ use hvrsim_types::state::{Mode, ReplicationType};
 use super::relationship::{FAILED_OVER_TYPE, HEALTH, LAST_CONSISTENT, LAST_TIME, LAST_TYPE, STATE};
 use super::{Class, Kind, Limit, Reading, boolean, class, datetime, property, reference, string, uint16};
 use crate::live::{Scene, number, text, vm_name};
-use crate::object::Object;
+use crate::object::{Key, Object};
 use crate::table::CimType;
 use crate::value::Value;
 
@@ -143,10 +143,10 @@ pub(super) const MACHINE_SETTINGS: Class = class(
 pub(super) const DISK: Class = class(
     "Msvm_StorageAllocationSettingData",
     "CIM_StorageAllocationSettingData",
-    Kind::Nothing,
+    Kind::Disk,
     &[
-        string("InstanceID").key(),
-        string("HostResource").array(),
+        string("InstanceID").key().live(disk_id),
+        string("HostResource").array().live(disk_file),
         uint16("ResourceType").number(31),
         string("ResourceSubType").text("Microsoft:Hyper-V:Virtual Hard Disk"),
     ],
@@ -166,6 +166,20 @@ fn or_null(value: Option<&String>) -> Value {
 
 fn texts(all: &[impl ToString]) -> Value {
     Value::List(all.iter().map(|one| text(&one.to_string())).collect())
+}
+
+/// The controller that a machine's disks are attached to, by the id that Hyper-V gives every first one.
+const CONTROLLER: &str = "83F8638B-8DCA-4152-9EDA-2CA8B33039B4";
+
+fn disk_id(scene: &Scene<'_>) -> Value {
+    let Key::Disk(_, disk) = scene.object.key else { return Value::Null };
+    let id = |guid: String| format!("Microsoft:{guid}\\{CONTROLLER}\\0\\{disk}\\L");
+    scene.of_copy(|view| text(&id(view.guid.to_string().to_uppercase())))
+}
+
+fn disk_file(scene: &Scene<'_>) -> Value {
+    let Key::Disk(_, disk) = scene.object.key else { return Value::Null };
+    scene.of_copy(|view| Value::List(vec![text(&view.disk_path(disk, scene.look))]))
 }
 
 pub(super) const ADAPTER: Class = class(

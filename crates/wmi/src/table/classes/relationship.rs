@@ -81,11 +81,13 @@ pub(super) const SETTINGS: Class = class(
         uint16("RecoveryServerPortNumber")
             .live(|s| s.of_copy(|view| number(if view.mode == Mode::None { 0_u16 } else { 80 }))),
         boolean("ReplicateHostKvpItems").is(Reading::Boolean(true)),
-        uint16("ApplicationConsistentSnapshotInterval").limit(Limit::Range(0, 12)).number(0),
+        uint16("ApplicationConsistentSnapshotInterval")
+            .limit(Limit::Range(0, 12))
+            .live(|s| s.of_copy(|view| number(view.settings.vss_hours))),
         uint16("RecoveryHistory")
             .limit(Limit::Range(0, 24))
             .live(|s| s.of_copy(|view| number(view.settings.recovery_history))),
-        string("IncludedDisks").array(),
+        string("IncludedDisks").array().live(included_disks),
         boolean("AutoResynchronizeEnabled")
             .live(|s| s.of_copy(|view| Value::Boolean(view.settings.auto_resync))),
         datetime("AutoResynchronizeIntervalStart")
@@ -115,6 +117,19 @@ pub(super) const SETTINGS: Class = class(
     ],
 );
 
+/// The replicated disks, by the paths of their instances.
+fn included_disks(scene: &Scene<'_>) -> Value {
+    use crate::object::{Key, Object};
+    let path = |vm, disk| {
+        Object::new("Msvm_StorageAllocationSettingData", scene.host(), Key::Disk(vm, disk)).path(scene.look)
+    };
+    scene.of_copy(|view| {
+        let vm = if view.is_extended() { view.copy.vm.machine() } else { view.copy.vm };
+        let disks = view.disk_numbers(true).into_iter().map(|disk| text(&path(vm, disk)));
+        Value::List(disks.collect())
+    })
+}
+
 fn provider_path(scene: &Scene<'_>) -> String {
     use crate::object::{Key, Object};
     Object::new("Msvm_ReplicationProvider", scene.host(), Key::Provider(0)).path(scene.look)
@@ -135,7 +150,8 @@ pub(super) const STATISTICS: Class = class(
         uint32("ReplicationMissCount").live(|s| s.of_copy(|view| number(view.statistics.missed))),
         uint32("ReplicationFailureCount").live(|s| s.of_copy(|view| number(view.statistics.errors))),
         uint32("NetworkFailureCount").number(0),
-        uint32("ApplicationConsistentSnapshotFailureCount").number(0),
+        uint32("ApplicationConsistentSnapshotFailureCount")
+            .live(|s| s.of_copy(|view| number(view.statistics.vss_failures))),
         uint64("ReplicationSize").live(|s| s.of_copy(|view| number(view.statistics.size_bytes))),
         uint64("MaxReplicationSize").live(|s| s.of_copy(|view| number(view.statistics.max_size_bytes))),
         uint64("PendingReplicationSize").live(|s| s.of_copy(|view| number(view.statistics.pending_bytes))),
