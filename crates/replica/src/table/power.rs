@@ -122,7 +122,7 @@ pub(super) const RULES: &[Rule] = &[
     }
     .rule(),
     Row {
-        id: "W-9",
+        id: "W-10",
         modes: &[Mode::None, Mode::Primary, Mode::Replica, Mode::ExtendedReplica],
         from: MAY_RESIZE,
         triggers: &[call(Call::ResizeDisk)],
