@@ -1,5 +1,6 @@
 //! The replication service of one host: decides by the table, changes states, keeps jobs.
 
+use hvrsim_types::canary::{Canary, is_planted};
 use hvrsim_types::code::ReturnCode;
 use hvrsim_types::id::{ExchangeId, HostId, JobId, PointId, SessionId, SwapId, VmId, scoped};
 use hvrsim_types::job::{JobState, JobType};
@@ -354,7 +355,7 @@ impl Work<'_> {
     pub(crate) fn holds(&self, guard: Guard) -> bool {
         let copy = &*self.copy;
         match guard {
-            Guard::VmOff => self.facts.power == Power::Off,
+            Guard::VmOff => self.facts.power == Power::Off || is_planted(Canary::OffIgnored),
             Guard::VmNotOff => self.facts.power != Power::Off,
             Guard::VmRunning => self.facts.power == Power::Running,
             Guard::VmNotRunning => self.facts.power != Power::Running,
@@ -375,7 +376,7 @@ impl Work<'_> {
             Guard::InitialComplete => copy.initial_complete,
             Guard::InitialUnfinished => matches!(copy.phase, Phase::Suspended(Pause::Unfinished(_))),
             Guard::WasPrimary => copy.was_primary,
-            Guard::Consistent => !copy.inconsistent,
+            Guard::Consistent => !copy.inconsistent || is_planted(Canary::MarkIgnored),
             Guard::DisksPresent => !self.facts.disk_missing,
             Guard::HasDisk => !self.facts.sizes.is_empty(),
             Guard::NotHeld => !self.is_held(),

@@ -5,6 +5,7 @@ use hvrsim_replica::exchange::{Effect, Envelope, Input, Log, Output, Request, Sc
 use hvrsim_resync::heat::Heat;
 use hvrsim_resync::history::{self, History, Step};
 use hvrsim_resync::{Candidates, Changes, Generation};
+use hvrsim_types::canary::{Canary, is_planted};
 use hvrsim_types::disks::DiskSet;
 use hvrsim_types::id::{CopyId, HostId, PointId, SessionId};
 use hvrsim_types::size::Bytes;
@@ -291,6 +292,7 @@ impl<D: DiskStore> Sim<D> {
                 && other.host != copy.host
                 && self.world.machine(other).is_some_and(|m| m.power == Power::Running)
         });
+        let elsewhere = elsewhere && !is_planted(Canary::SilentSplit);
         let state = self.world.host(copy.host).service.copies.get(&copy.vm);
         let inconsistent = state.is_some_and(|c| c.inconsistent);
         let disks = DiskSet::first(self.store.sizes(copy).len());

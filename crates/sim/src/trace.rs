@@ -241,6 +241,8 @@ impl Recorder {
         #[cfg(feature = "coverage")]
         crate::coverage::note(&what);
         let record = Record { seq: self.count, at, host, vm, what };
+        #[cfg(feature = "canaries")]
+        self.hasher.update(&hvrsim_types::canary::noise().unwrap_or_default().to_le_bytes());
         self.count += 1;
         self.bytes.clear();
         match postcard::to_extend(&record, std::mem::take(&mut self.bytes)) {

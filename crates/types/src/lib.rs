@@ -1,6 +1,7 @@
 //! The vocabulary of the simulator: ids, virtual time, sizes and rates, and the documented
 //! enumerations of Hyper-V Replica with their numbers. It knows no behaviour.
 //!
+//! * [`canary`]: faults planted to check the checks
 //! * [`id`]: hosts, virtual machines, jobs, recovery points
 //! * [`time`]: virtual instants and spans, and the calendar that dates them
 //! * [`size`]: bytes and rates
@@ -11,6 +12,7 @@
 //! * [`job`]: job types and states
 //! * [`network`]: network adapters
 
+pub mod canary;
 pub mod code;
 pub mod disks;
 pub mod id;

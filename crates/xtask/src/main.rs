@@ -10,6 +10,7 @@
 )]
 
 mod audit;
+mod canaries;
 mod command;
 mod coverage;
 mod deep;
@@ -31,6 +32,7 @@ usage: cargo xtask ci [--install] [STEP ...]   all steps, or the named ones, in 
        cargo xtask deep [NAME]                 one long check; without a name: list them
        cargo xtask docs                        write docs/reference/ out of the program's tables
        cargo xtask coverage                    rules taken by the test suite and by the shipped scenarios
+       cargo xtask canaries [FOLDER]           plant faults and see that each is found; their traces into FOLDER
        cargo xtask help
 
 --install lets a user who is not root install missing outside tools with sudo.";
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         ["ci", rest @ ..] => steps::ci(rest),
         ["deep", rest @ ..] => deep::deep(rest),
         ["docs", rest @ ..] => docs::docs(rest),
+        ["canaries", rest @ ..] => canaries::canaries(rest),
         ["coverage", rest @ ..] => coverage::coverage(rest),
         [] | ["help" | "--help" | "-h"] => {
             println!("{USAGE}\n\nsteps of ci:\n{}", steps::list());

@@ -1,7 +1,8 @@
 //! The replication cycle: switch, send, store, apply, recovery points, retries.
 
+use hvrsim_types::canary::{Canary, is_planted};
 use hvrsim_types::code::ReturnCode;
-use hvrsim_types::id::{CopyId, LogSeq, PointId, SwapId};
+use hvrsim_types::id::{CopyId, Epoch, LogSeq, PointId, SwapId};
 use hvrsim_types::job::{JobState, JobType};
 use hvrsim_types::state::{Mode, Power, ReplicationState, ReplicationType};
 use hvrsim_types::time::{Instant, Span};
@@ -246,7 +247,7 @@ impl Work<'_> {
         let reply = match self.no_relationship() {
             Some(reply) => reply,
             None if receiving && self.is_before_release(envelope) => Reply::Released,
-            None if !receiving || envelope.epoch != self.copy.epoch => self.stale(),
+            None if !receiving || is_other_epoch(envelope.epoch, self.copy.epoch) => self.stale(),
             None if !self.accepts => Reply::Refused(Why::NotReplicaServer),
             None if self.facts.storage == Storage::Full => Reply::NoRoom,
             None if log.seq.0 <= self.copy.seq.0 => Reply::Stored(log.seq),
@@ -268,6 +269,10 @@ impl Work<'_> {
     }
 
     pub(crate) fn store(&mut self, envelope: &Envelope<Request>, log: Log) {
+        if is_planted(Canary::NotStored) && log.seq.0.is_multiple_of(2) {
+            self.copy.seq = log.seq;
+            return;
+        }
         self.effect(Effect::StoreLog { from: CopyId { host: envelope.from, vm: envelope.vm } });
         self.copy.seq = log.seq;
         self.copy.last_replication = Some(self.moment.now);
@@ -316,7 +321,7 @@ impl Work<'_> {
         let keep = usize::from(self.copy.settings.recovery_history).max(1);
         // The point that a failover under way shows is kept until it is shown.
         let chosen = match self.copy.phase {
-            Phase::Recovering { point, .. } => point,
+            Phase::Recovering { point, .. } if !is_planted(Canary::ChosenDropped) => point,
             _ => None,
         };
         while self.copy.points.len() > keep {
@@ -506,4 +511,8 @@ impl Work<'_> {
         self.end_job(JobState::Completed, ReturnCode::COMPLETED, "");
         self.started(rule, job)
     }
+}
+
+fn is_other_epoch(theirs: Epoch, ours: Epoch) -> bool {
+    theirs != ours && !(is_planted(Canary::OldEpoch) && theirs < ours)
 }

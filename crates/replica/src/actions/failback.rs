@@ -1,5 +1,6 @@
 //! Failback: the former primary receives the requested recovery point from the new primary's side.
 
+use hvrsim_types::canary::{Canary, is_planted};
 use hvrsim_types::code::ReturnCode;
 use hvrsim_types::id::PointId;
 use hvrsim_types::id::{Epoch, SessionId};
@@ -327,6 +328,10 @@ impl Work<'_> {
     /// The failback ends without a result.
     pub(crate) fn failback_failed(&mut self, state: JobState, code: ReturnCode, text: &str) {
         let Some(run) = self.run_of_failback().map(|run| run.clone()) else { return };
+        if is_planted(Canary::FailbackTooEarly) {
+            self.failback_done(ReplicationType::Regular);
+            return;
+        }
         self.copy.asked = None;
         self.cancel_timer(TimerKind::Retry);
         self.copy.attempts = 0;
@@ -341,7 +346,7 @@ impl Work<'_> {
         self.end_job(state, code, text);
         match run.stage {
             Some(stage) => self.effect(Effect::Rollback(stage)),
-            None if wrote => {
+            None if wrote && !is_planted(Canary::NoMark) => {
                 self.copy.inconsistent = true;
                 self.drop_points();
                 self.go("FB-107", Phase::Error);
@@ -429,7 +434,7 @@ impl Work<'_> {
 
     /// The failback that held this copy has ended, or nobody answers for it.
     pub(crate) fn hold_cleared(&mut self, epoch: Epoch, by_call: bool) {
-        if by_call {
+        if by_call || is_planted(Canary::EndsAnyJob) {
             self.complete_job();
         }
         self.copy.epoch = self.copy.epoch.max(epoch);

@@ -1,5 +1,6 @@
 //! Reversing: after a planned failover, after an unplanned one, after a failback, to a third host.
 
+use hvrsim_types::canary::{Canary, is_planted};
 use hvrsim_types::code::ReturnCode;
 use hvrsim_types::id::{Epoch, HostId, LogSeq, PointId, SessionId, SwapId};
 use hvrsim_types::job::JobType;
@@ -94,6 +95,9 @@ impl Work<'_> {
         }
         match (self.copy.mode, self.copy.phase.clone()) {
             (Mode::Primary, Phase::Prepared(prepared)) if point == Some(prepared) => {
+                if is_planted(Canary::SwapOneSide) {
+                    return Reply::Swapped;
+                }
                 self.become_replica("PF-74", envelope, swap, settings);
                 self.copy.initial_complete = true;
                 Reply::Swapped

@@ -8,6 +8,7 @@ use std::ops::{Index, IndexMut};
 use hvrsim_resync::heat::HeatMap;
 use hvrsim_resync::runs::{self, Run, RunSet};
 use hvrsim_resync::{Blocks, BlocksMut, Candidates};
+use hvrsim_types::canary::{Canary, is_planted};
 use hvrsim_types::disks::DiskSet;
 use hvrsim_types::id::{CopyId, PointId, SessionId};
 use hvrsim_types::size::{Bytes, CELL};
@@ -376,7 +377,9 @@ impl DiskStore for Stamps {
     fn log_apply(&mut self, copy: CopyId) -> StoreResult<()> {
         let copy = self.copy_mut(copy);
         let log = copy.received.pop_front().expect("a log was received");
-        for (disk, run, stamp) in log.iter() {
+        let cut = usize::from(is_planted(Canary::LogCutShort));
+        let parts = log.iter().count().saturating_sub(cut);
+        for (disk, run, stamp) in log.iter().take(parts) {
             copy.disks[usize::from(disk)].overwrite(run, stamp);
         }
         copy.extend(&log);
@@ -532,7 +535,7 @@ impl DiskStore for Stamps {
 
     fn resync_interrupt(&mut self, session: SessionId, crossed: u64) -> StoreResult<()> {
         let mut running = self.sessions.remove(&session).expect("the session exists");
-        let interrupted = running.interrupt(&mut self.pair(running.from, running.to), crossed);
+        let interrupted = running.interrupt(&mut self.pair(running.from, running.to), skipped(crossed));
         self.sessions.insert(session, running);
         interrupted
     }
@@ -583,6 +586,11 @@ impl DiskStore for Stamps {
 /// Where a block begins, in bytes.
 const fn start_of(block: u64) -> u64 {
     block * hvrsim_types::size::BLOCK
+}
+
+/// How far a session is that was cut.
+fn skipped(crossed: u64) -> u64 {
+    if is_planted(Canary::ResumeSkips) { crossed + (64 << 10) } else { crossed }
 }
 
 /// A number of disks, which a machine has few of.

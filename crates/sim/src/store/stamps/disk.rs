@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::frozen::Frozen;
 use crate::store::Seen;
 use crate::store::extents::Stamped;
+use hvrsim_types::canary::{Canary, is_planted};
 
 /// A run of cells and the write that they hold; 0 for absent cells.
 pub(super) type Part = (Run, u64);
@@ -86,7 +87,9 @@ impl Disk {
     /// Changes the base: recovery points, a failover disk and a test machine keep seeing what they saw.
     pub(super) fn overwrite(&mut self, run: Run, stamp: u64) {
         self.keep(run);
-        if let Some(newest) = &mut self.newest {
+        if let Some(newest) = &mut self.newest
+            && !(is_planted(Canary::UndoForgets) && (run.start / 16).is_multiple_of(3))
+        {
             newest.keep(&self.base, run);
         }
         self.put(run, stamp);
@@ -111,7 +114,9 @@ impl Disk {
         let dropped = if is_newest { self.newest.take() } else { Some(self.older.remove(at).thaw()) };
         let Some(before) = at.checked_sub(1) else { return };
         let mut merged = self.older.remove(before).thaw();
-        for (run, stamp) in dropped.iter().flat_map(Stamped::iter) {
+        for (run, stamp) in
+            dropped.iter().flat_map(Stamped::iter).filter(|_| !is_planted(Canary::MergeForgets))
+        {
             merged.fill(run, stamp);
         }
         if is_newest {
@@ -161,6 +166,9 @@ impl Disk {
 
     /// Drops the failover disk.
     pub(super) fn discard_failover(&mut self) {
+        if is_planted(Canary::RevertKeeps) {
+            self.commit_failover();
+        }
         self.failover = None;
     }
 
