@@ -272,7 +272,9 @@ pub fn happening(world: &World, event: &Event) -> Option<Happening> {
         Event::SessionBroken { session, .. } => Happening::Broken(leader(session)?),
         Event::LinkBack { link, .. } => Happening::LinkBack(*link),
         // Ends of incidents that nothing here begins.
-        Event::HostBack { .. } | Event::Flap { .. } | Event::Mended { .. } => return None,
+        Event::HostBack { .. } | Event::NodeSilent { .. } | Event::Flap { .. } | Event::Mended { .. } => {
+            return None;
+        }
     })
 }
 
@@ -337,8 +339,8 @@ pub fn operation(world: &World, copy: CopyId, call: Call, with: With) -> Option<
         }
         Call::Remove => Operation::Remove,
         Call::ResetStatistics => Operation::ResetStatistics,
-        // A small world has no network adapters.
-        Call::SetAdapters => return None,
+        // A small world has no network adapters and no cluster.
+        Call::SetAdapters | Call::MoveVm => return None,
         Call::StartVm => Operation::StartVm,
         Call::StopVm => Operation::StopVm,
         Call::TurnOffVm => Operation::TurnOffVm,

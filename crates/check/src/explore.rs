@@ -465,7 +465,7 @@ impl Explored {
 /// The store failed.
 pub fn way_out(world: &World0, situations: usize, threads: NonZeroUsize) -> StoreResult<Option<Vec<Act>>> {
     let calls = Call::ALL.iter().copied().filter(|call| {
-        !matches!(call, Call::DestroyVm | Call::ResizeDisk | Call::Modify | Call::SetAdapters)
+        !matches!(call, Call::DestroyVm | Call::ResizeDisk | Call::Modify | Call::SetAdapters | Call::MoveVm)
     });
     let bounds = Bounds { calls: calls.collect(), situations, until_protected: true, ..Bounds::runbooks() };
     let found = explore(world.clone(), &bounds, threads)?;

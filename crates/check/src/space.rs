@@ -215,7 +215,9 @@ impl Bounds {
             calls: Call::ALL
                 .iter()
                 .copied()
-                .filter(|call| !matches!(call, Call::DestroyVm | Call::ResizeDisk | Call::SetAdapters))
+                .filter(|call| {
+                    !matches!(call, Call::DestroyVm | Call::ResizeDisk | Call::SetAdapters | Call::MoveVm)
+                })
                 .collect(),
             shutdowns: true,
             distrust: true,

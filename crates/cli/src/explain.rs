@@ -281,6 +281,7 @@ fn own(trigger: &Trigger) -> bool {
                 | Call::Modify
                 | Call::ResetStatistics
                 | Call::SetAdapters
+                | Call::MoveVm
                 | Call::Remove
                 | Call::AsReplica
         ) | Trigger::Event(hvrsim_replica::rule::Event::HostCrash)

@@ -339,6 +339,7 @@ impl Call {
     pub(crate) fn texts(&self, parameter: &str) -> &[String] {
         match self.value(parameter) {
             Some(Value::Texts(texts)) => texts,
+            Some(Value::Text(text)) => std::slice::from_ref(text),
             _ => &[],
         }
     }

@@ -15,6 +15,8 @@ use crate::value::{PointName, Value};
 pub struct Names<'a> {
     /// Hosts.
     pub hosts: &'a [String],
+    /// Client access points of the brokers of clusters.
+    pub access_points: &'a [String],
     /// Virtual machines.
     pub vms: &'a [String],
 }
@@ -29,8 +31,9 @@ pub fn check(call: &Call, names: &Names<'_>) -> Result<(), BindError> {
             known_host(call, parameter, name, names)?;
         }
     }
-    for parameter in ["ReplicaServerName", "PrimaryServerName"] {
-        if let Some(name) = call.text(parameter) {
+    for parameter in ["ReplicaServerName", "PrimaryServerName", "DestinationHost"] {
+        let broker = |name: &&str| host_named(names.access_points, name).is_some();
+        if let Some(name) = call.text(parameter).filter(|name| !broker(name)) {
             known_host(call, parameter, name, names)?;
         }
     }
@@ -109,7 +112,9 @@ impl Call {
     /// The parameter that names machines: `Remove-VMSnapshot -Name` names snapshots.
     pub(crate) fn vm_parameter(&self) -> &'static str {
         match self.cmdlet.verb {
-            Verb::GetVm | Verb::StartVm | Verb::StopVm | Verb::SaveVm | Verb::Checkpoint => "Name",
+            Verb::MoveVm | Verb::GetVm | Verb::StartVm | Verb::StopVm | Verb::SaveVm | Verb::Checkpoint => {
+                "Name"
+            }
             _ => "VMName",
         }
     }

@@ -57,8 +57,8 @@ pub enum Action {
 /// What [`check`] finds; a machine or a recovery point that is not there; a start time that is past; no host at all;
 /// reading from a host that is down.
 pub fn plan(call: &Call, default_host: Option<&str>, look: &dyn Look) -> Result<Vec<Action>, BindError> {
-    let (hosts, vms) = (look.host_names(), look.vm_names());
-    check(call, &Names { hosts: &hosts, vms: &vms })?;
+    let (hosts, vms, points) = (look.host_names(), look.vm_names(), look.access_points());
+    check(call, &Names { hosts: &hosts, access_points: &points, vms: &vms })?;
     let planner = Planner { call, default_host, look, hosts };
     if let Some(Value::Point(point)) = call.value("VMRecoverySnapshot") {
         let (on, point) = planner.point(point)?;
@@ -379,6 +379,11 @@ impl Planner<'_> {
             Verb::CompleteFailover => Operation::CommitFailover,
             Verb::SetAdapterFailover => adapter::set_failover(call, self.look, on)?,
             Verb::SetAdapter => adapter::set_test(call, self.look, on)?,
+            Verb::MoveVm => {
+                let to = self.call.text("DestinationHost").and_then(|name| self.host(name));
+                let to = to.map_or_else(|| self.default_host(), Ok)?;
+                Operation::MoveVm { to, possible: self.look.can_move(on, to) }
+            }
             Verb::StartVm => Operation::StartVm,
             Verb::StopVm if call.switch("TurnOff") => Operation::TurnOffVm,
             Verb::StopVm if call.switch("Save") => Operation::SaveVm,
@@ -410,12 +415,17 @@ impl Planner<'_> {
         }
     }
 
-    fn replica_server(&self) -> Option<HostId> {
-        self.call.text("ReplicaServerName").and_then(|name| self.host(name))
+    /// The server that is named, or the node behind the access point of a cluster.
+    fn replica_server(&self, on: CopyId) -> Option<HostId> {
+        let name = self.call.text("ReplicaServerName")?;
+        self.host(name).or_else(|| {
+            let points = self.look.access_points();
+            self.look.node_behind(host_named(&points, name)?, on.vm.machine())
+        })
     }
 
     fn enable(&self, on: CopyId) -> Result<Operation, BindError> {
-        let to = self.replica_server().map_or_else(|| self.default_host(), Ok)?;
+        let to = self.replica_server(on).map_or_else(|| self.default_host(), Ok)?;
         let settings = self.call.settings_change().applied_to(&Settings::default());
         let excluded = self.disks(on, "ExcludedVhdPath")?;
         Ok(Operation::Enable {
@@ -464,13 +474,13 @@ impl Planner<'_> {
         if !self.call.texts("ReplicatedDiskPaths").is_empty() {
             change.disks = Some(self.disks(on, "ReplicatedDiskPaths")?);
         }
-        Ok(self.set_to(change))
+        Ok(self.set_to(on, change))
     }
 
-    fn set_to(&self, change: SettingsChange) -> Operation {
+    fn set_to(&self, on: CopyId, change: SettingsChange) -> Operation {
         match (self.call.switch("AsReplica"), self.call.switch("Reverse")) {
             (true, _) => Operation::AsReplica,
-            (false, true) => Operation::Reverse { to: self.replica_server(), change },
+            (false, true) => Operation::Reverse { to: self.replica_server(on), change },
             (false, false) => Operation::Modify(change),
         }
     }

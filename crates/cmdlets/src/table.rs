@@ -132,6 +132,7 @@ pub(crate) enum Verb {
     GetAdapterFailover,
     SetAdapterFailover,
     SetAdapter,
+    MoveVm,
     /// The model lacks what it acts on.
     Lacking,
 }

@@ -219,7 +219,7 @@ fn a_host_that_is_down_shows_nothing() {
 #[test]
 fn names_are_checked_without_a_world() {
     let (hosts, vms) = (["HV1".to_owned(), "HV2".to_owned()], ["web01".to_owned()]);
-    let names = Names { hosts: &hosts, vms: &vms };
+    let names = Names { hosts: &hosts, access_points: &[], vms: &vms };
     let check = |line: &str| check(&bind(&parse(line).unwrap()).unwrap(), &names);
     assert_eq!(check("Start-VM web0* -ComputerName HV2.contoso.com"), Ok(()));
     assert_eq!(check("Start-VM wbe01").unwrap_err().help.as_deref(), Some("did you mean `web01`?"));

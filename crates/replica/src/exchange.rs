@@ -263,6 +263,8 @@ pub enum Why {
     NotOff,
     /// The answerer served another failback, or none.
     OtherFailback,
+    /// The machine is not on this node of the cluster: the broker knows where it is.
+    Moved,
 }
 
 impl Why {
@@ -307,6 +309,9 @@ impl Why {
             }
             Self::NotOff => "the virtual machine on the other side is not Off: Stop-VM there first",
             Self::OtherFailback => "the other side served another failback, or none",
+            Self::Moved => {
+                "the machine is on another node of the cluster, and its broker did not say on which"
+            }
         }
     }
 
@@ -323,6 +328,7 @@ impl Why {
             | Self::IdClash
             | Self::NoRelationship
             | Self::OutOfRange
+            | Self::Moved
             | Self::SizesDiffer => ReturnCode::FAILED,
         }
     }
@@ -393,6 +399,10 @@ pub enum Input {
     WorkerCrash,
     /// Something outside makes a resynchronization necessary.
     ResyncNeeded,
+    /// The broker of the other side's cluster says on which node the machine is.
+    Located(HostId),
+    /// The replica and its test machine are on two nodes of a cluster: neither knows the other any more.
+    TestParted,
 }
 
 /// What the world is to do with this copy.
@@ -445,6 +455,10 @@ pub enum Effect {
         /// The log is intact, so the set is known.
         known: bool,
     },
+    /// Ask the broker of the other side's cluster where the machine is; answered by [`Input::Located`], or not at all.
+    AskBroker,
+    /// Let the cluster move the machine to another of its nodes while it runs.
+    MoveVm(HostId),
     /// Take a recovery point.
     TakePoint(PointId),
     /// Drop a recovery point.
@@ -581,6 +595,13 @@ pub enum Note {
         cause: Cause,
         /// Nothing but an operator can help.
         fatal: bool,
+    },
+    /// The broker of a cluster named the node that has the machine now.
+    Redirected {
+        /// The node that was asked in vain.
+        from: HostId,
+        /// The node that has it.
+        to: HostId,
     },
     /// A monitoring interval ended; its counters before they were zeroed.
     IntervalEnded {

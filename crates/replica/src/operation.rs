@@ -247,6 +247,13 @@ pub enum Operation {
     ResetStatistics,
     /// `SetFailoverNetworkAdapterSettings`, `Set-VMNetworkAdapterFailoverConfiguration`, `Set-VMNetworkAdapter`.
     SetAdapters(Vec<AdapterChange>),
+    /// `Move-VM`: live migration within a cluster.
+    MoveVm {
+        /// The node that takes it; `None` is none that can.
+        to: HostId,
+        /// Why it cannot, if the world says so.
+        possible: bool,
+    },
     /// `Start-VM`.
     StartVm,
     /// `Stop-VM`: the guest shuts down.

@@ -102,6 +102,8 @@ calls! {
     ResetStatistics: "Reset-VMReplicationStatistics", "ResetReplicationStatisticsEx";
     /// Change network adapters.
     SetAdapters: "Set-VMNetworkAdapterFailoverConfiguration", "SetFailoverNetworkAdapterSettings";
+    /// Move the virtual machine to another host.
+    MoveVm: "Move-VM", "MigrateVirtualSystemToHost";
     /// Start the virtual machine.
     StartVm: "Start-VM", "RequestStateChange(2)";
     /// Shut the guest down.
@@ -153,6 +155,7 @@ impl Operation {
             Self::Remove => Call::Remove,
             Self::ResetStatistics => Call::ResetStatistics,
             Self::SetAdapters(_) => Call::SetAdapters,
+            Self::MoveVm { .. } => Call::MoveVm,
             Self::StartVm => Call::StartVm,
             Self::StopVm => Call::StopVm,
             Self::TurnOffVm => Call::TurnOffVm,
@@ -215,6 +218,8 @@ pub enum Event {
     DisksAdded,
     /// They could not be brought.
     UpdateFailed,
+    /// The copy, or its test machine, was moved to another node of the cluster without the other.
+    TestParted,
     /// A failback asked this copy, the new primary, for a recovery point.
     FailbackAsked,
     /// A failback ended, this copy need not hold still any more.
@@ -286,6 +291,10 @@ pub struct Facts {
     pub log_fits: bool,
     /// The guest's VSS writers fail.
     pub vss_fails: bool,
+    /// The host is a node of a cluster with a broker.
+    pub clustered: bool,
+    /// What arrives comes from where the other side's copy was moved to.
+    pub peer_moved: bool,
     /// Bytes in the change log.
     pub pending_bytes: u64,
     /// The copy's session has written a block into its target.

@@ -348,6 +348,8 @@ impl Work<'_> {
             Input::HostUp => self.host_up(),
             Input::WorkerCrash => self.worker_crashed(),
             Input::ResyncNeeded => self.resync_needed(),
+            Input::Located(host) => self.located(host),
+            Input::TestParted => self.test_parted(),
         }
         None
     }

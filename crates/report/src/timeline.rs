@@ -166,6 +166,9 @@ fn text(names: &Names, record: &Record) -> Option<String> {
         What::Note(Note::WillRetry { after }) => {
             format!("  no answer; next attempt at {}", record.at + *after)
         }
+        What::Note(Note::Redirected { from, to }) => {
+            format!("  the broker sends it to {} instead of {}", names.host(*to), names.host(*from))
+        }
         What::Note(note) => return self::note(note),
         What::Address { address, heard: true, .. } => {
             let address = address.map_or_else(|| "one of DHCP".to_owned(), |a| a.to_string());
@@ -174,6 +177,7 @@ fn text(names: &Names, record: &Record) -> Option<String> {
         What::Address { heard: false, .. } => {
             "! the guest was told its failover address and does not hear".to_owned()
         }
+        What::Moved { from } => format!("  moved here from {}", names.host(*from)),
         What::WorkerCrash => "! the worker process of the machine crashed".to_owned(),
         What::Trust(trust) => format!("! {}", trust.text()),
         What::Incident { name, to } => {
@@ -257,7 +261,7 @@ fn note(note: &Note) -> Option<String> {
         Note::Delivered { log, latency } => {
             format!("  last changes delivered, {}, after {latency}", Bytes(log.bytes))
         }
-        Note::WillRetry { .. } => return None,
+        Note::WillRetry { .. } | Note::Redirected { .. } => return None,
         Note::PointTaken { kind, .. } => format!("  {kind} recovery point kept"),
         Note::VssFailed => {
             "  no application-consistent recovery point: the guest's VSS writers fail".to_owned()

@@ -54,7 +54,8 @@ impl<D: DiskStore> Sim<D> {
             Message::Request(_, envelope) => (true, matches!(envelope.body, Request::Delta { .. })),
             Message::Reply(..) => (false, false),
         };
-        match self.world.carries(from, to, request, bulk) {
+        let new = matches!(&message, Message::Request(_, e) if matches!(e.body, Request::Create { .. }));
+        match self.world.carries(from, to, request, bulk).filter(|_| !new || self.world.takes_new(to)) {
             Some(link) => self.start_flow(link, from, to, bytes, Load::Message(message)),
             None => self.message_lost(&message),
         }
@@ -238,9 +239,13 @@ impl<D: DiskStore> Sim<D> {
                 self.disk_work(copy, bytes, DiskWork::FailoverDisk(view));
             }
             Effect::DiscardFailover => self.discard_failover(copy)?,
+            Effect::AskBroker => return Ok(self.redirect(copy).map(|input| (copy, input))),
+            Effect::MoveVm(to) => self.live_migrate(copy, to)?,
             Effect::MakeTest { view } => self.make_test(copy, view)?,
             Effect::RemoveTest => self.remove_test(copy)?,
-            Effect::DestroyVm if copy.vm.is_test() => self.remove_test(copy.machine())?,
+            Effect::DestroyVm if copy.vm.is_test() && !self.store.is_apart(copy) => {
+                self.remove_test(copy.machine())?;
+            }
             Effect::DestroyVm => {
                 self.store.remove(copy)?;
                 self.delete_machine(copy);

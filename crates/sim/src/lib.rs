@@ -6,6 +6,7 @@
 //! * [`store`]: disks, as numbers of writes or as real images
 //! * [`ledger`]: which content every copy has, and what is lost
 //! * [`link`], [`guest`]: links and guests
+//! * [`cluster`]: failover clusters and their brokers
 //! * [`incident`]: what breaks
 //! * `network`: network adapters at a failover
 //! * [`trace`]: records and the digest
@@ -15,6 +16,7 @@
 //! * [`findings`]: what is legal and wrong
 //! * [`windows_log`]: the entries of the Windows event log
 
+pub mod cluster;
 #[cfg(feature = "coverage")]
 mod coverage;
 mod disks;

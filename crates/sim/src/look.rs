@@ -174,6 +174,16 @@ pub trait Look {
     fn host(&self, name: &str) -> Option<HostId>;
     /// The machine of that name, without regard to case.
     fn vm(&self, name: &str) -> Option<VmId>;
+    /// Client access points of the brokers of clusters.
+    fn access_points(&self) -> Vec<String>;
+    /// The node that a client access point stands for when it is asked about a machine.
+    fn node_behind(&self, access_point: &str, vm: VmId) -> Option<HostId>;
+    /// What a host is called as the end of a relationship: the access point of its cluster's broker, or its own name.
+    fn connection_point(&self, host: HostId) -> &str {
+        self.host_name(host)
+    }
+    /// Whether the cluster can move a copy to a node.
+    fn can_move(&self, copy: CopyId, to: HostId) -> bool;
     /// A host's name.
     fn host_name(&self, host: HostId) -> &str;
     /// A machine's name.

@@ -106,6 +106,23 @@ impl<D: DiskStore> Look for Sim<D> {
         self.world.test_vms.iter().find(|(_, info)| same(info)).map(|(id, _)| *id)
     }
 
+    fn access_points(&self) -> Vec<String> {
+        self.world.clusters.iter().filter_map(|cluster| Some(cluster.broker.as_ref()?.name.clone())).collect()
+    }
+
+    fn node_behind(&self, access_point: &str, vm: VmId) -> Option<HostId> {
+        self.world.node_behind(access_point, vm)
+    }
+
+    fn connection_point(&self, host: HostId) -> &str {
+        let broker = self.world.cluster_of(host).and_then(|cluster| cluster.broker.as_ref());
+        broker.map_or(&self.world.host(host).name, |broker| &broker.name)
+    }
+
+    fn can_move(&self, copy: CopyId, to: HostId) -> bool {
+        self.cannot_move(copy, to).is_none()
+    }
+
     fn host_name(&self, host: HostId) -> &str {
         &self.world.host(host).name
     }

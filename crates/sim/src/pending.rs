@@ -38,6 +38,7 @@ impl World {
                 let link = &self.links[usize::from(*link)];
                 link.cut && link.cuts == *cuts
             }
+            Event::NodeSilent { node, boot, .. } => !self.host(*node).up && self.host(*node).boot == *boot,
             Event::HostBack { host, boot } => !self.host(*host).up && self.host(*host).boot == *boot,
             Event::Flap { link, number } => {
                 let ends = self.links[usize::from(*link)].ends;

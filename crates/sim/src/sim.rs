@@ -166,6 +166,12 @@ impl<D: DiskStore> Sim<D> {
         {
             facts.log_fits = self.store.log_fits(CopyId { host: *from, vm: *vm }, copy)?;
         }
+        if let Input::Request(envelope) = &input
+            && !self.world.moves.is_empty()
+        {
+            let peer = self.world.host(copy.host).service.relationship(copy.vm).and_then(|state| state.peer);
+            facts.peer_moved = peer.is_some_and(|peer| self.world.has_moved(copy.vm, peer, envelope.from));
+        }
         let own = self.world.own_calendar(copy.host);
         let World { hosts, calendar, profile, now, .. } = &mut self.world;
         let host = &mut hosts[usize::from(copy.host.0)];
@@ -203,6 +209,8 @@ impl<D: DiskStore> Sim<D> {
                 disk_end: 0,
                 log_fits: true,
                 vss_fails: false,
+                clustered: self.world.is_clustered(copy.host),
+                peer_moved: false,
                 pending_bytes: 0,
                 session_wrote: false,
             };
@@ -228,6 +236,8 @@ impl<D: DiskStore> Sim<D> {
             disk_end: 0,
             log_fits: true,
             vss_fails: self.world.has(Ill::VssFails, Target::Copy(copy)),
+            clustered: self.world.is_clustered(copy.host),
+            peer_moved: false,
             pending_bytes: glance.pending_bytes,
             session_wrote,
         }
@@ -327,6 +337,7 @@ impl<D: DiskStore> Sim<D> {
             Event::SessionArrived { session, version } => self.session_arrived(session, version),
             Event::SessionBroken { session, version } => self.session_broken(session, version),
             Event::HostBack { host, boot } => self.host_back_by_itself(host, boot),
+            Event::NodeSilent { node, boot, ran } => self.node_silent(node, boot, &ran),
             Event::Flap { link, number } => self.flap(link, number),
             Event::Mended { ill, target, number } => self.mended_by_itself(ill, target, number),
             Event::LinkBack { link, cuts } => {

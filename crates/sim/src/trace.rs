@@ -144,6 +144,11 @@ pub enum What {
         /// All that the copy keeps.
         points: Vec<Choice>,
     },
+    /// The copy is on this node of the cluster now.
+    Moved {
+        /// The node that it came from.
+        from: HostId,
+    },
     /// The guest was told its address after a failover.
     Address {
         /// Of which adapter, from 0.

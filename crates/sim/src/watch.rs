@@ -94,6 +94,12 @@ impl Watch {
         let now = self.now;
         let machine = self.machines.entry(vm).or_default();
         let off = Seen { power: Power::Off, mode: Mode::None, state: ReplicationState::Disabled };
+        if let What::Moved { from } = what {
+            let seen = machine.copies.remove(from).unwrap_or(off);
+            machine.copies.insert(host, seen);
+            machine.on = if machine.on == Some(*from) { Some(host) } else { machine.on };
+            return;
+        }
         let seen = machine.copies.entry(host).or_insert(off);
         match what {
             What::Power(power) => {

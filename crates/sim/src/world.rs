@@ -15,6 +15,7 @@ use hvrsim_types::vm_map::VmMap;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::cluster::Cluster;
 use crate::guest::{GuestProfile, GuestState};
 use crate::incident::{Ill, Struck, Target};
 use crate::ledger::{Ledger, Position};
@@ -199,6 +200,15 @@ pub enum Event {
         /// Its boot when it went down.
         boot: u32,
     },
+    /// The other nodes of a cluster notice that one is silent.
+    NodeSilent {
+        /// The node.
+        node: HostId,
+        /// Its boot when it fell silent.
+        boot: u32,
+        /// The machines that ran on it.
+        ran: Vec<VmId>,
+    },
     /// A flapping link goes down for a while.
     Flap {
         /// The link.
@@ -327,6 +337,10 @@ pub struct World {
     pub test_vms: BTreeMap<VmId, VmInfo>,
     /// Links.
     pub links: Vec<Link>,
+    /// Failover clusters.
+    pub clusters: Vec<Cluster>,
+    /// Where a machine went that a host had, if it was moved.
+    pub moves: BTreeMap<(HostId, VmId), HostId>,
     /// What was written.
     pub ledger: Ledger,
     /// Recovery points.
@@ -361,6 +375,8 @@ impl World {
             vms: Vec::new(),
             test_vms: BTreeMap::new(),
             links: Vec::new(),
+            clusters: Vec::new(),
+            moves: BTreeMap::new(),
             ledger: Ledger::default(),
             points: BTreeMap::new(),
             findings: Vec::new(),

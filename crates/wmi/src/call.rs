@@ -434,7 +434,7 @@ impl Invocation<'_> {
 
     fn settings(&self) -> Result<embedded::Settings, Stop> {
         let name = "ReplicationSettingData";
-        embedded::settings(name, self.value(name), self.look)
+        embedded::settings(name, self.value(name), self.machine()?.vm, self.look)
     }
 
     /// `IncludedDisks`.

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use hvrsim_replica::operation::{FailbackSettings, Frequency, SettingsChange};
 use hvrsim_sim::look::Look;
 use hvrsim_types::disks::DiskSet;
-use hvrsim_types::id::{CopyId, HostId};
+use hvrsim_types::id::{CopyId, HostId, VmId};
 use hvrsim_types::near::nearest;
 use hvrsim_types::network::FailoverAddresses;
 use hvrsim_types::time::Span;
@@ -154,7 +154,7 @@ pub(crate) struct Settings {
 }
 
 /// Reads settings for the built-in provider.
-pub(crate) fn settings(parameter: &str, value: &Value, look: &dyn Look) -> Result<Settings, Stop> {
+pub(crate) fn settings(parameter: &str, value: &Value, vm: VmId, look: &dyn Look) -> Result<Settings, Stop> {
     let instance = required(parameter, value, SETTINGS)?;
     match instance.text("ReplicationProvider").map(providers::named) {
         None => {}
@@ -164,7 +164,7 @@ pub(crate) fn settings(parameter: &str, value: &Value, look: &dyn Look) -> Resul
     }
     let to = match instance.text("RecoveryConnectionPoint") {
         None => None,
-        Some(name) => Some(identifier::host(name, look).ok_or_else(|| {
+        Some(name) => Some(identifier::server(name, vm, look).ok_or_else(|| {
             let hosts = look.host_names();
             let near = nearest(name, hosts.iter().map(String::as_str));
             let hint = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));

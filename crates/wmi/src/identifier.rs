@@ -3,7 +3,7 @@
 use hvrsim_replica::operation::PointChoice;
 use hvrsim_sim::look::Look;
 use hvrsim_types::code::ReturnCode;
-use hvrsim_types::id::{CopyId, HostId, JobId};
+use hvrsim_types::id::{CopyId, HostId, JobId, VmId};
 use hvrsim_types::near::nearest;
 use uuid::Uuid;
 
@@ -23,6 +23,11 @@ fn key(text: &str) -> &str {
 pub(crate) fn host(name: &str, look: &dyn Look) -> Option<HostId> {
     let label = || name.split_once('.').and_then(|(label, _)| look.host(label));
     look.host(name).or_else(label)
+}
+
+/// The host of that name, or the node behind the access point of a cluster's broker.
+pub(crate) fn server(name: &str, vm: VmId, look: &dyn Look) -> Option<HostId> {
+    host(name, look).or_else(|| look.node_behind(name.split('.').next()?, vm.machine()))
 }
 
 /// The copy that a reference names: by the machine's name, its GUID, or a path with it.

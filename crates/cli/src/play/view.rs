@@ -180,6 +180,7 @@ fn words(names: &Names, event: &Event) -> String {
         Event::SessionBroken { .. } => "a broken transfer is noticed".to_owned(),
         Event::LinkBack { .. } => "a link carries again".to_owned(),
         Event::HostBack { host, .. } => format!("{} starts again", names.host(*host)),
+        Event::NodeSilent { node, .. } => format!("{} is missed by its cluster", names.host(*node)),
         Event::Flap { .. } => "a flapping link goes down".to_owned(),
         Event::Mended { .. } => "an incident is over".to_owned(),
     }

@@ -33,12 +33,23 @@ fn integer(number: impl Into<u64>) -> PropertyValue {
 /// The servers of the relationship: primary, then replica.
 fn servers(scene: &Scene<'_>) -> (PropertyValue, PropertyValue) {
     let Some(view) = scene.copy else { return (PropertyValue::Null, PropertyValue::Null) };
-    let here = text(scene.look.host_name(scene.host));
-    let peer = view.peer.map_or_else(|| text(""), |host| text(scene.look.host_name(host)));
+    let here = text(scene.look.connection_point(scene.host));
+    let peer = view.peer.map_or_else(|| text(""), |host| text(scene.look.connection_point(host)));
     match view.mode {
         Mode::None => (text(""), text("")),
         Mode::Primary => (here, peer),
         _ => (peer, here),
+    }
+}
+
+/// The node that holds the replica, where the replica server is a cluster.
+fn current_replica(scene: &Scene<'_>) -> PropertyValue {
+    let Some(view) = scene.copy else { return PropertyValue::Null };
+    let node = |host| text(scene.look.host_name(host));
+    match view.mode {
+        Mode::None => text(""),
+        Mode::Primary => view.peer.map_or_else(|| text(""), node),
+        _ => node(scene.host),
     }
 }
 
@@ -86,7 +97,7 @@ pub(super) const REPLICATION: &[Property] = &[
     HEALTH_STATE.alias("Health"),
     PRIMARY,
     REPLICA,
-    live("CurrentReplicaServerName", "String", |s| servers(s).1),
+    live("CurrentReplicaServerName", "String", current_replica),
     property("AllowedPrimaryServer", "String", Reading::Null),
     property("TestVirtualMachine", "VirtualMachine", Reading::Null),
     property("ReplicaServerPort", "Int32", Reading::Number(80)).alias("ReplicaPort"),

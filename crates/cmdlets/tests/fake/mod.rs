@@ -182,6 +182,18 @@ impl Look for Fake {
         self.copies.get(&copy).cloned()
     }
 
+    fn access_points(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn node_behind(&self, _access_point: &str, _vm: VmId) -> Option<HostId> {
+        None
+    }
+
+    fn can_move(&self, copy: CopyId, to: HostId) -> bool {
+        !self.copies.contains_key(&CopyId { host: to, vm: copy.vm })
+    }
+
     fn adapters(&self, copy: CopyId) -> Vec<AdapterView> {
         let adapter = Adapter {
             name: Adapter::DEFAULT_NAME.to_owned(),

@@ -108,6 +108,9 @@ impl Work<'_> {
             Operation::InitiateFailback { settings, point } => {
                 failback_parameters(settings, *point, self.host)
             }
+            Operation::MoveVm { possible: false, .. } => {
+                Some((bad, "another node of the same cluster that is up and holds no copy of the machine"))
+            }
             Operation::ResizeDisk { disk, size } => self.resize_parameters(*disk, *size),
             Operation::ImportInitialReplica { from } if from.is_none_or(|(vm, _)| vm != self.vm) => {
                 Some((bad, "the folder that the initial replica of this virtual machine was exported to"))
@@ -189,6 +192,11 @@ impl Work<'_> {
             Operation::ResetStatistics => self.reset_statistics(rule),
             Operation::PromoteExtended => self.promote_extended(rule),
             Operation::SetAdapters(changes) => self.set_adapters(rule, changes),
+            Operation::MoveVm { to, .. } => {
+                self.stay(rule.id);
+                self.effect(Effect::MoveVm(to));
+                Self::done(rule)
+            }
             Operation::CancelJob(job) => self.cancel_job(rule, job),
             Operation::StartVm
             | Operation::StopVm
@@ -291,6 +299,9 @@ impl Work<'_> {
             return;
         }
         self.meet_promoted(envelope);
+        if self.facts.peer_moved {
+            self.copy.peer = Some(envelope.from);
+        }
         match &envelope.body {
             Request::Create { settings } => self.create_asked(envelope, settings.clone()),
             Request::Delta { log, settings, swap } => {
@@ -319,6 +330,10 @@ impl Work<'_> {
     }
 
     pub(crate) fn reply(&mut self, envelope: &Envelope<Reply>) {
+        if envelope.body == Reply::Refused(Why::Moved) {
+            self.broken(envelope.exchange);
+            return;
+        }
         if self.copy.sending.is_some_and(|s| s.exchange == Some(envelope.exchange)) {
             self.delta_answered(envelope);
             return;
@@ -342,6 +357,20 @@ impl Work<'_> {
     }
 
     pub(crate) fn broken(&mut self, exchange: ExchangeId) {
+        self.in_vain(exchange);
+        self.effect(Effect::AskBroker);
+    }
+
+    /// The broker of the other side's cluster has an answer.
+    pub(crate) fn located(&mut self, host: HostId) {
+        self.copy.peer = Some(host);
+        if self.copy.mode == Mode::Primary && self.copy.phase == Phase::Replicating {
+            self.cancel_timer(TimerKind::Retry);
+            self.resend();
+        }
+    }
+
+    fn in_vain(&mut self, exchange: ExchangeId) {
         if self.copy.sending.is_some_and(|s| s.exchange == Some(exchange)) {
             self.delta_broken();
             return;
@@ -401,7 +430,8 @@ impl Work<'_> {
 
     /// Why a host without this machine, or without its relationship, cannot answer.
     pub(crate) fn no_relationship(&self) -> Option<Reply> {
-        (self.copy.mode == Mode::None).then_some(Reply::Refused(Why::NoRelationship))
+        let why = if self.facts.clustered && !self.known { Why::Moved } else { Why::NoRelationship };
+        (self.copy.mode == Mode::None).then_some(Reply::Refused(why))
     }
 }
 

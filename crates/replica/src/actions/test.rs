@@ -39,4 +39,10 @@ impl Work<'_> {
             self.effect(Effect::RemoveTest);
         }
     }
+
+    /// The test machine stays where it is, or goes, without its replica: a second one can be made, and the next
+    /// Stop-VMFailover does not find the first.
+    pub(crate) fn test_parted(&mut self) {
+        self.stay("TF-63");
+    }
 }

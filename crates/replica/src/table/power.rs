@@ -157,4 +157,16 @@ pub(super) const RULES: &[Rule] = &[
         source: "Inject IP address into the VM during failover (2012-05-28)",
     }
     .rule(),
+    Row {
+        id: "W-11",
+        modes: &[Mode::None, Mode::Primary, Mode::Replica, Mode::ExtendedReplica],
+        from: ALL_STATES,
+        triggers: &[call(Call::MoveVm)],
+        guards: &[Guard::NoJob],
+        to: To::Stay,
+        what: "The machine is live on another node of the cluster; the other side finds it, statistics go with it.",
+        evidence: Documented,
+        source: "Why is the Hyper-V Replica Broker required (2012-03-27)",
+    }
+    .rule(),
 ];

@@ -93,4 +93,16 @@ pub(super) const RULES: &[Rule] = &[
         source: READING,
     }
     .rule(),
+    Row {
+        id: "TF-63",
+        modes: REPLICA,
+        from: &[REPLICATING, SUSPENDED, RECOVERED],
+        triggers: &[event(Event::TestParted)],
+        guards: &[Guard::TestVm],
+        to: To::Stay,
+        what: "In a cluster, the replica or its test machine moves to another node without the other: the link is lost, a second test machine can be made, and Stop-VMFailover does not find the first.",
+        evidence: Documented,
+        source: "Types of failover operations: Test Failover (2012-07-25)",
+    }
+    .rule(),
 ];

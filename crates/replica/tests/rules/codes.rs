@@ -160,6 +160,8 @@ fn call(faults: &[Fault]) -> Outcome {
         log_fits: true,
         vss_fails: false,
         pending_bytes: 0,
+        clustered: false,
+        peer_moved: false,
         session_wrote: false,
     };
     let mut service = Service::new(HostId(0), true);

@@ -76,6 +76,7 @@ const DIFFERENT: &[(&str, &str)] = &[
     ("RS-54", "to: the rule is the end of the retries"),
     ("RS-56", "from: while the resynchronization is paused, too"),
     ("TF-62", "from: a paused replica that was tested (TF-64) ends its test by the same rule"),
+    ("TF-63", "from: whatever a test machine outlives (TF-64, TF-65)"),
     ("PF-77", "from: it happens at the next send, in Replicating"),
     ("UF-81", "from: a committed copy is started by the same rule"),
     ("UF-118", "side: a primary merges, too, after a reverse"),

@@ -399,7 +399,11 @@ impl Reader<'_> {
                     *to = Some(at.0);
                 }
             }
-            Note::Rule { .. } | Note::SendFailed { .. } | Note::VssFailed | Note::IntervalEnded { .. } => {}
+            Note::Rule { .. }
+            | Note::SendFailed { .. }
+            | Note::Redirected { .. }
+            | Note::VssFailed
+            | Note::IntervalEnded { .. } => {}
         }
     }
 

@@ -18,6 +18,8 @@ pub struct Topology {
     pub hosts: Vec<Host>,
     /// Links.
     pub links: Vec<Link>,
+    /// Failover clusters.
+    pub clusters: Vec<Cluster>,
     /// Virtual machines; the index is the [`VmId`].
     pub vms: Vec<Vm>,
 }
@@ -55,6 +57,17 @@ pub struct Host {
     pub replica_server: bool,
     /// `switches`: their names; every switch if not given.
     pub switches: Option<Vec<String>>,
+}
+
+/// A failover cluster.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Cluster {
+    /// Its name.
+    pub name: At<String>,
+    /// `nodes`: at least two hosts; they share their storage.
+    pub nodes: Vec<HostId>,
+    /// `broker`: the client access point of its Hyper-V Replica Broker.
+    pub broker: Option<String>,
 }
 
 /// A link between two hosts.

@@ -53,7 +53,8 @@ impl Reader<'_> {
     /// The disks that the line resizes.
     fn bind(&self, line: &Line) -> Result<Vec<(String, u8)>, BindError> {
         let call = bind(&line.command_with(|_| ANY_POINT.to_owned()))?;
-        check(&call, &Names { hosts: &self.names.hosts, vms: &self.names.all_vms() })?;
+        let access_points = &self.names.access_points;
+        check(&call, &Names { hosts: &self.names.hosts, access_points, vms: &self.names.all_vms() })?;
         Ok(call.resized())
     }
 

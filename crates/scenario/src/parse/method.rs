@@ -194,6 +194,18 @@ impl Look for NamesOnly<'_> {
         })
     }
 
+    fn access_points(&self) -> Vec<String> {
+        self.names.access_points.clone()
+    }
+
+    fn node_behind(&self, access_point: &str, _vm: VmId) -> Option<HostId> {
+        find(&self.names.access_points, access_point).map(|_| HostId(0))
+    }
+
+    fn can_move(&self, _copy: CopyId, _to: HostId) -> bool {
+        true
+    }
+
     fn adapters(&self, _copy: CopyId) -> Vec<AdapterView> {
         Vec::new()
     }

@@ -38,6 +38,8 @@ pub(crate) struct Names {
     pub(crate) vms: Vec<String>,
     /// The test machines that test failovers of them make, in the same order.
     pub(crate) tests: Vec<String>,
+    /// Client access points of the brokers of clusters.
+    pub(crate) access_points: Vec<String>,
     /// Recovery points remembered by `mark` so far.
     pub(crate) marks: Vec<String>,
 }

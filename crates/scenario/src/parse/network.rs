@@ -54,7 +54,7 @@ impl Reader<'_> {
         self.parsed(node, EXPECTED, |text| text.parse().map_err(|_| format!("`{text}` is not {EXPECTED}")))
     }
 
-    fn items<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [Node]> {
+    pub(super) fn items<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [Node]> {
         if let Kind::List(items) = &node.kind {
             return Some(items);
         }

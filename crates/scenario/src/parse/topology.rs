@@ -9,7 +9,7 @@ use hvrsim_types::time::Span;
 use super::Reader;
 use super::fields::Fields;
 use super::words::find;
-use crate::model::topology::{Disk, DiskFormat, DiskSource, Guest, Host, Link, Preset, Replica, Vm};
+use crate::model::topology::{Cluster, Disk, DiskFormat, DiskSource, Guest, Host, Link, Preset, Replica, Vm};
 use crate::source::{At, Place};
 use crate::yaml::{Key, Kind, Node};
 
@@ -23,7 +23,9 @@ const MAX_DISKS: usize = 256;
 impl Reader<'_> {
     /// Reads the topology into `self.topology`; what cannot be read is left out and told.
     pub(super) fn topology(&mut self, node: &Node) {
-        let Some(fields) = self.fields(node, "`topology`", &["hosts", "links", "vms"]) else { return };
+        let Some(fields) = self.fields(node, "`topology`", &["hosts", "links", "clusters", "vms"]) else {
+            return;
+        };
         // All names first, so that an error inside of one thing does not make its name unknown elsewhere.
         let hosts = self.need(&fields, "hosts").and_then(|n| self.entries(n, "`hosts`")).unwrap_or(&[]);
         let vms = self.need(&fields, "vms").and_then(|n| self.entries(n, "`vms`")).unwrap_or(&[]);
@@ -40,6 +42,11 @@ impl Reader<'_> {
         if let Some(links) = fields.get("links").and_then(|n| self.entries(n, "`links`")) {
             for (key, node) in links {
                 self.link_entry(key, node);
+            }
+        }
+        if let Some(clusters) = fields.get("clusters").and_then(|n| self.entries(n, "`clusters`")) {
+            for (key, node) in clusters {
+                self.cluster_entry(key, node);
             }
         }
         for (key, node) in vms {
@@ -94,6 +101,33 @@ impl Reader<'_> {
             host.switches = self.optional(&fields, "switches", Self::switches);
         }
         host
+    }
+
+    fn cluster_entry(&mut self, key: &Key, node: &Node) {
+        let Some(fields) = self.fields(node, "a cluster", &["nodes", "broker"]) else { return };
+        let items = self.need(&fields, "nodes").and_then(|n| self.items(n, "`nodes`")).unwrap_or(&[]);
+        let nodes: Vec<At<HostId>> = items.iter().filter_map(|item| self.host(item)).collect();
+        if items.len() < 2 {
+            self.error(key.place, "a cluster has at least two nodes", None);
+        }
+        for (index, node) in nodes.iter().enumerate() {
+            let here = nodes[..index].iter().any(|other| other.value == node.value);
+            if here || self.topology.clusters.iter().any(|cluster| cluster.nodes.contains(&node.value)) {
+                self.error(node.place, "this host is a node of a cluster already", None);
+            }
+        }
+        let broker = self.optional(&fields, "broker", Self::name);
+        if let Some(name) = &broker {
+            if find(&self.names.hosts, name).is_some() || find(&self.names.access_points, name).is_some() {
+                self.error(name.place, "a host, or another broker, has this name already", None);
+            }
+            self.names.access_points.push(name.value.clone());
+        }
+        self.topology.clusters.push(Cluster {
+            name: At::new(key.text.clone(), key.place),
+            nodes: nodes.into_iter().map(|at| at.value).collect(),
+            broker: broker.map(|at| at.value),
+        });
     }
 
     fn link_entry(&mut self, key: &Key, node: &Node) {

@@ -34,6 +34,9 @@ pub(super) fn world<D: DiskStore>(
     for link in &scenario.topology.links {
         sim.add_link(link.ends.0, link.ends.1, link.rate, link.latency);
     }
+    for cluster in &scenario.topology.clusters {
+        sim.add_cluster(&cluster.name.value, cluster.nodes.clone(), cluster.broker.as_deref());
+    }
     for vm in &scenario.topology.vms {
         let given = options.disks.iter().find(|(name, _)| name.eq_ignore_ascii_case(&vm.name.value));
         let mut disks: Vec<DiskSpec> = vm.disks.iter().map(|disk| spec(disk, options)).collect();

@@ -16,6 +16,8 @@ pub struct Topology {
     pub hosts: Option<BTreeMap<String, Host>>,
     /// Links by the names of their two hosts: `HV1-HV2`.
     pub links: Option<BTreeMap<String, Link>>,
+    /// Failover clusters by name.
+    pub clusters: Option<BTreeMap<String, Cluster>>,
     /// Virtual machines by name.
     pub vms: Option<BTreeMap<String, Vm>>,
 }
@@ -48,6 +50,16 @@ pub struct Host {
     pub replica_server: Option<Flag>,
     /// The names of its virtual switches. Default: every switch that a machine names.
     pub switches: Option<Vec<String>>,
+}
+
+/// A failover cluster, whose nodes share their storage.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Cluster {
+    /// Its nodes, at least two hosts.
+    pub nodes: Vec<String>,
+    /// The client access point of its Hyper-V Replica Broker. Default: none.
+    pub broker: Option<String>,
 }
 
 /// A link between two hosts.

@@ -139,3 +139,8 @@ pub(super) fn no_failover_address(place: &Place<'_>) -> bool {
     let lacks = |(here, there): (&Adapter, &Adapter)| there.address.is_some() && !told(here);
     replicating(place, Mode::Replica) && place.machine.adapters.iter().zip(fixed).any(lacks)
 }
+
+pub(super) fn no_broker(place: &Place<'_>) -> bool {
+    let cluster = place.world.cluster_of(place.copy.host);
+    place.state.mode != Mode::None && cluster.is_some_and(|cluster| cluster.broker.is_none())
+}

@@ -32,6 +32,10 @@ impl<D: DiskStore> Sim<D> {
     }
 
     fn host_down(&mut self, host: HostId, crash: bool) -> StoreResult<()> {
+        if !crash && self.world.cluster_of(host).is_some() {
+            self.drain(host)?;
+        }
+        let ran = self.watched(host);
         let power = if crash { HostPower::Lost } else { HostPower::Off };
         self.record(Some(host), None, What::Host(power));
         for copy in self.copies_on(host) {
@@ -40,7 +44,9 @@ impl<D: DiskStore> Sim<D> {
                 self.machine_down(copy, crash)?;
             }
         }
-        self.disconnect(host)
+        self.disconnect(host)?;
+        self.node_lost(host, ran);
+        Ok(())
     }
 
     /// What was under way at a host, or with it, is lost.

@@ -75,6 +75,10 @@ pub enum Ill {
     ClockAhead,
     /// The machine is the only domain controller.
     DirectoryWithin,
+    /// The broker of the node's cluster is offline.
+    BrokerOffline,
+    /// The account of the broker of the node's cluster is broken: it does not come online.
+    BrokerAccount,
     /// A disk file of the copy is missing.
     DiskMissing,
     /// The undo logs of all points but the newest are damaged.
@@ -182,6 +186,12 @@ impl<D: DiskStore> Sim<D> {
     }
 
     fn possible(&self, strike: &Strike) -> Result<(), Impossible> {
+        if let (Act::Ill(Ill::BrokerOffline | Ill::BrokerAccount), Target::Host(host)) =
+            (strike.incident.act, strike.target)
+            && !self.world.is_clustered(host)
+        {
+            return Err("the host is no node of a cluster with a broker");
+        }
         let Target::Copy(copy) = strike.target else { return Ok(()) };
         let Some(machine) = self.world.machine(copy) else {
             let stray = strike.incident.act == Act::Do(Deed::StrayCopy);
@@ -219,6 +229,10 @@ impl<D: DiskStore> Sim<D> {
             {
                 Err("the copy has no checkpoint: Checkpoint-VM takes one")
             }
+            Act::Do(Deed::MoveNode | Deed::MoveTest) if !self.world.has_other_node(copy) => {
+                Err("no other node of a cluster takes it")
+            }
+            Act::Do(Deed::MoveTest) if !self.store.has_test(copy) => Err("the replica has no test machine"),
             Act::Do(Deed::TestSwitch | Deed::ForgetAddress) if machine.adapters.is_empty() => {
                 Err("the machine has no network adapter")
             }
@@ -379,6 +393,8 @@ impl<D: DiskStore> Sim<D> {
             Deed::ApplyCheckpoint => self.apply_checkpoint(copy),
             Deed::RestoreBackup => self.restore_backup(copy),
             Deed::StrayCopy => self.stray_copy(copy),
+            Deed::MoveNode => self.move_on(copy).map(drop),
+            Deed::MoveTest => self.move_test(copy).map(drop),
             Deed::TestSwitch => self.test_on_production(copy),
             Deed::ForgetAddress => self.forget_address(copy),
             Deed::AddDisk => self.add_disk(copy, NEW_DISK),

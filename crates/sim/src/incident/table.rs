@@ -88,6 +88,10 @@ pub enum Deed {
     RestoreBackup,
     /// A machine with that id appears on the host.
     StrayCopy,
+    /// The cluster moves the machine to another node.
+    MoveNode,
+    /// The cluster moves the test machine of the replica to another node.
+    MoveTest,
     /// Somebody connects test machines to the replica's own switch.
     TestSwitch,
     /// Somebody clears the addresses after a failover.
@@ -301,6 +305,54 @@ pub static INCIDENTS: &[Incident] = &[
         rules: &["ST-20"],
         evidence: Inferred,
         source: "Hyper-V Replica troubleshooting guide (2025)",
+        ..BASE
+    },
+    Incident {
+        name: "broker-offline",
+        on: On::Host,
+        act: Broken(Ill::BrokerOffline),
+        fault: "The broker of the replica's cluster is offline, or its name is not resolved.",
+        effect: "Nothing new can be enabled, and nobody is told where a replica went; pairs whose replica stays go on.",
+        cure: "Bring the broker online (events 21132 to 21139).",
+        rules: &["EN-3", "ST-18"],
+        evidence: Inferred,
+        source: "Hyper-V Replica troubleshooting guide (2025)",
+        ..BASE
+    },
+    Incident {
+        name: "broker-account-broken",
+        on: On::Host,
+        act: Broken(Ill::BrokerAccount),
+        fault: "The broker's account has a wrong password, or its principal name is missing (0x8007052E).",
+        effect: "The broker does not come online: as if it were offline.",
+        cure: "Repair the account of the client access point, then bring the broker online.",
+        rules: &["EN-3"],
+        evidence: Documented,
+        source: "Hyper-V Replica troubleshooting guide (2025)",
+        ..BASE
+    },
+    Incident {
+        name: "replica-moved-by-cluster",
+        on: On::Copy,
+        act: Do(Deed::MoveNode),
+        fault: "The cluster moves the replica to another node.",
+        effect: "One send fails; the broker names the new node and replication goes on.",
+        cure: "Nothing.",
+        rules: &["ST-18"],
+        evidence: Documented,
+        source: "Why is the Hyper-V Replica Broker required (2012-03-27)",
+        ..BASE
+    },
+    Incident {
+        name: "test-machine-migrated",
+        on: On::Copy,
+        act: Do(Deed::MoveTest),
+        fault: "The test machine and the replica part in the cluster.",
+        effect: "A second test machine can be made, and Stop-VMFailover does not find the first: it is left over.",
+        cure: "Remove-VM of the first one, by hand.",
+        rules: &["TF-63"],
+        evidence: Documented,
+        source: "Types of failover operations: Test Failover (2012-07-25)",
         ..BASE
     },
     Incident {

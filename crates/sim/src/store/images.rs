@@ -171,15 +171,20 @@ impl Images {
 
     /// The copy, or the replica that a test machine was made from.
     fn copy(&self, id: CopyId) -> &Copy {
-        self.copies.get(&id.machine()).expect("the copy exists")
+        self.copies.get(&self.owner(id)).expect("the copy exists")
     }
 
     fn copy_mut(&mut self, id: CopyId) -> &mut Copy {
-        self.copies.get_mut(&id.machine()).expect("the copy exists")
+        self.copies.get_mut(&self.owner(id)).expect("the copy exists")
+    }
+
+    /// Whose disks these are: a test machine's are the replica's, unless they were parted.
+    fn owner(&self, id: CopyId) -> CopyId {
+        if id.vm.is_test() && self.copies.contains_key(&id) { id } else { id.machine() }
     }
 
     fn seen(&self, (id, view): (CopyId, View)) -> Seen {
-        if id.vm.is_test() { Seen::Test } else { self.copy(id).seen(view) }
+        if id.vm.is_test() && !self.copies.contains_key(&id) { Seen::Test } else { self.copy(id).seen(view) }
     }
 
     fn pair(&mut self, from: (CopyId, View), to: CopyId) -> Pair<'_> {
@@ -272,7 +277,7 @@ impl DiskStore for Images {
     }
 
     fn write(&mut self, copy: CopyId, write: &Write) -> StoreResult<()> {
-        let is_test = copy.vm.is_test();
+        let is_test = copy.vm.is_test() && !self.copies.contains_key(&copy);
         let copy = self.copy_mut(copy);
         let run = tally::cells(write.offset, write.len);
         let content = content::cells(write.no, write.disk, run);
@@ -500,6 +505,38 @@ impl DiskStore for Images {
         let copy = self.copy_mut(copy);
         copy.has_test = false;
         copy.disks.iter_mut().try_for_each(Disk::discard_test)
+    }
+
+    fn test_detach(&mut self, copy: CopyId, test: CopyId) -> StoreResult<()> {
+        let disks: StoreResult<Vec<Disk>> =
+            self.copy(copy).disks.iter().map(|disk| disk.alone(&self.folder, test)).collect();
+        let made = Copy {
+            disks: disks?,
+            points: Vec::new(),
+            has_failover: false,
+            has_test: false,
+            chosen: [DiskSet::ALL; 2],
+            tracking: None,
+            extended: None,
+            logs_made: 0,
+            logs_received: 0,
+            received: VecDeque::new(),
+        };
+        self.test_discard(copy)?;
+        self.copies.insert(test, made);
+        Ok(())
+    }
+
+    fn is_apart(&self, test: CopyId) -> bool {
+        self.copies.contains_key(&test)
+    }
+
+    /// The files stay where they are: the storage of the cluster.
+    fn relocate(&mut self, from: CopyId, to: CopyId) -> StoreResult<()> {
+        let copy = self.copies.remove(&from).expect("the copy exists");
+        self.copies.insert(to, copy);
+        self.sessions.values_mut().for_each(|session| session.relocate(from, to));
+        Ok(())
     }
 
     fn has_test(&self, copy: CopyId) -> bool {

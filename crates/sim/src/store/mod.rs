@@ -335,6 +335,12 @@ pub trait DiskStore {
     fn test_create(&mut self, copy: CopyId, view: View) -> StoreResult<()>;
     /// Drops the test machine's disk with what was written on it.
     fn test_discard(&mut self, copy: CopyId) -> StoreResult<()>;
+    /// The test machine's disk becomes a disk of its own, with all that it shows: nothing links it to the replica any more.
+    fn test_detach(&mut self, copy: CopyId, test: CopyId) -> StoreResult<()>;
+    /// Whether this test machine has disks of its own.
+    fn is_apart(&self, test: CopyId) -> bool;
+    /// What a copy has is another host's from now on: the nodes of a cluster share their storage.
+    fn relocate(&mut self, from: CopyId, to: CopyId) -> StoreResult<()>;
     /// Whether there is a test machine's disk.
     fn has_test(&self, copy: CopyId) -> bool;
 

@@ -63,6 +63,15 @@ fn disk_error(error: Error<StoreError>) -> StoreError {
 }
 
 impl<C> Session<C> {
+    /// A side is another host's now.
+    pub(super) fn relocate(&mut self, from: CopyId, to: CopyId) {
+        for side in [&mut self.from.0, &mut self.to] {
+            if *side == from {
+                *side = to;
+            }
+        }
+    }
+
     pub(super) fn open(spec: &ResyncSpec, disks: u8, sides: &mut impl Sides<C>) -> StoreResult<Self> {
         let mut opened = Self {
             from: (spec.source, spec.view),

@@ -121,6 +121,10 @@ impl IndexMut<CopyId> for Copies {
 }
 
 impl Copies {
+    fn has(&self, id: CopyId) -> bool {
+        self.0.get(usize::from(id.host.0)).is_some_and(|host| host.contains_key(&id.vm))
+    }
+
     fn insert(&mut self, id: CopyId, copy: Copy) {
         let host = usize::from(id.host.0);
         if host >= self.0.len() {
@@ -175,15 +179,21 @@ impl Stamps {
 
     /// The copy, or the replica that a test machine was made from.
     fn copy(&self, id: CopyId) -> &Copy {
-        &self.copies[id.machine()]
+        &self.copies[self.owner(id)]
     }
 
     fn copy_mut(&mut self, id: CopyId) -> &mut Copy {
-        &mut self.copies[id.machine()]
+        let owner = self.owner(id);
+        &mut self.copies[owner]
+    }
+
+    /// Whose disks these are: a test machine's are the replica's, unless they were parted.
+    fn owner(&self, id: CopyId) -> CopyId {
+        if id.vm.is_test() && self.copies.has(id) { id } else { id.machine() }
     }
 
     fn seen(&self, (id, view): (CopyId, View)) -> Seen {
-        if id.vm.is_test() { Seen::Test } else { self.copy(id).seen(view) }
+        if id.vm.is_test() && !self.copies.has(id) { Seen::Test } else { self.copy(id).seen(view) }
     }
 
     fn pair(&mut self, from: (CopyId, View), to: CopyId) -> Pair<'_> {
@@ -279,7 +289,7 @@ impl DiskStore for Stamps {
     }
 
     fn write_all(&mut self, copy: CopyId, writes: &mut dyn Iterator<Item = Write>) -> StoreResult<()> {
-        let is_test = copy.vm.is_test();
+        let is_test = copy.vm.is_test() && !self.copies.has(copy);
         let copy = self.copy_mut(copy);
         for write in writes {
             if is_test {
@@ -507,6 +517,43 @@ impl DiskStore for Stamps {
         let copy = self.copy_mut(copy);
         copy.has_test = false;
         copy.disks.iter_mut().for_each(Disk::discard_test);
+        Ok(())
+    }
+
+    fn test_detach(&mut self, copy: CopyId, test: CopyId) -> StoreResult<()> {
+        let replica = self.copy(copy);
+        let alone = |disk: &Disk| {
+            let mut own = Disk::new(disk.size);
+            for (run, stamp) in disk.view(Seen::Test, Run { start: 0, len: disk.cells() }) {
+                if stamp != 0 {
+                    own.fill(run, stamp);
+                }
+            }
+            own
+        };
+        let made = Copy {
+            disks: replica.disks.iter().map(alone).collect(),
+            points: Vec::new(),
+            has_failover: false,
+            has_test: false,
+            chosen: [DiskSet::ALL; 2],
+            tracking: None,
+            extended: None,
+            received: VecDeque::new(),
+        };
+        self.test_discard(copy)?;
+        self.copies.insert(test, made);
+        Ok(())
+    }
+
+    fn is_apart(&self, test: CopyId) -> bool {
+        self.copies.has(test)
+    }
+
+    fn relocate(&mut self, from: CopyId, to: CopyId) -> StoreResult<()> {
+        let copy = self.copies.remove(from);
+        self.copies.insert(to, copy);
+        self.sessions.values_mut().for_each(|session| session.relocate(from, to));
         Ok(())
     }
 

@@ -217,6 +217,7 @@ fn each_incident_can_be_struck_and_mended_twice() {
             hvrsim_sim::incident::table::On::Copy => Target::Copy(B),
         };
         let mut sim = protected();
+        sim.add_cluster("SOUTH", vec![HV2], Some("BROKER"));
         for _ in 0..2 {
             happen(&mut sim, incident.name, target);
             happen(&mut sim, incident.name, target);

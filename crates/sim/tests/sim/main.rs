@@ -1,6 +1,7 @@
 //! Tests of the simulated world, a module a theme.
 
 mod chains;
+mod cluster;
 #[path = "../../../../tests/data/lines.rs"]
 mod data;
 mod disks;

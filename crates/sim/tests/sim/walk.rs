@@ -151,7 +151,7 @@ pub fn operation(sim: &Tested, copy: CopyId, other: CopyId, call: Call, pick: u8
         Call::Checkpoint => Operation::Checkpoint,
         Call::RemoveCheckpoints => Operation::RemoveCheckpoints,
         // A walk without its machine would only be short.
-        Call::DestroyVm | Call::SetAdapters => return None,
+        Call::DestroyVm | Call::SetAdapters | Call::MoveVm => return None,
         // The oracle's disks have one size.
         Call::ResizeDisk => return None,
         Call::ExportInitialReplica => Operation::ExportInitialReplica { folder: "E:".to_owned() },
@@ -173,7 +173,7 @@ pub fn fitting(sim: &Tested, copy: CopyId, which: u8) -> Option<Call> {
             which.is_multiple_of(16)
         }
         Call::Remove => which % 8 == 1,
-        Call::DestroyVm | Call::SetAdapters | Call::ResizeDisk => false,
+        Call::DestroyVm | Call::SetAdapters | Call::MoveVm | Call::ResizeDisk => false,
         Call::SaveVm => power == Power::Running && which % 8 == 2,
         Call::StopVm | Call::TurnOffVm => power != Power::Off,
         Call::RemoveSavedState => power == Power::Saved,

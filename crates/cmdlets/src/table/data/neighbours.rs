@@ -51,7 +51,7 @@ pub(super) const RESIZE: Cmdlet = row(
 
 pub(super) const MOVE: Cmdlet = row(
     "Move-VM",
-    Verb::Lacking,
+    Verb::MoveVm,
     &["NameSingle", "VMObjectSingle"],
     &[
         &[
@@ -59,8 +59,9 @@ pub(super) const MOVE: Cmdlet = row(
             Parameter::new("VM", VM_ONE).piped().on(&[must("VMObjectSingle", 0)]),
             Parameter::new("DestinationHost", Type::Text)
                 .on(&[must("NameSingle", 1), must("VMObjectSingle", 1)]),
-            Parameter::switch("IncludeStorage"),
+            Parameter::switch("IncludeStorage").later(),
             Parameter::new("DestinationStoragePath", Type::Text)
+                .later()
                 .on(&[named("NameSingle"), named("VMObjectSingle")]),
         ],
         REMOTE,
@@ -70,8 +71,7 @@ pub(super) const MOVE: Cmdlet = row(
         COMMON,
     ],
 )
-.returns(Class::Machine)
-.lacks("moving a machine to another host");
+.returns(Class::Machine);
 
 pub(super) const MOVE_STORAGE: Cmdlet = row(
     "Move-VMStorage",

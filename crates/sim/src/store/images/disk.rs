@@ -8,7 +8,7 @@ use hvrsim_disk::{
 };
 use hvrsim_resync::runs::{self, Run};
 use hvrsim_types::id::{CopyId, PointId};
-use hvrsim_types::size::CELL;
+use hvrsim_types::size::{Bytes, CELL};
 
 use super::content;
 use super::files::{self, Folder, RunFs};
@@ -419,6 +419,21 @@ impl Disk {
         }
         found.sort_unstable_by_key(|(part, _)| part.start);
         found
+    }
+
+    /// A disk of its own that holds what the test machine sees.
+    pub(super) fn alone(&self, folder: &Folder, test: CopyId) -> StoreResult<Self> {
+        let format = if self.image.format() == Format::Vhdx { DiskFormat::Vhdx } else { DiskFormat::Raw };
+        let spec = DiskSpec { size: Bytes(self.size()), format, initial: Initial::Blank };
+        let mut own = Self::make(folder, test, self.number, &spec)?;
+        for run in self.present(Seen::Test, Run { start: 0, len: self.cells() }) {
+            for part in content::parts(run) {
+                let mut content = vec![0; content::bytes(part)];
+                self.read(Seen::Test, part, &mut content)?;
+                own.overwrite(part, Some(&content))?;
+            }
+        }
+        Ok(own)
     }
 
     /// The present cells of a run in a view.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use hvrsim_disk::file::{BlockFile, FileSystem, HostFs};
 use hvrsim_disk::{Error, Seed};
-use hvrsim_types::id::{CopyId, guid};
+use hvrsim_types::id::{CopyId, TEST_SUFFIX, guid};
 
 use crate::store::{StoreError, StoreResult};
 
@@ -132,7 +132,8 @@ impl Folder {
         let host = &self.hosts[usize::from(copy.host.0)];
         let machine = self.machines.get(copy.vm.index());
         let machine = machine.expect("the machine has a name");
-        self.root.join(host).join(format!("{machine}-{rest}"))
+        let test = if copy.vm.is_test() { TEST_SUFFIX } else { "" };
+        self.root.join(host).join(format!("{machine}{test}-{rest}"))
     }
 
     /// A GUID for a file of the run folder.

@@ -152,11 +152,11 @@ pub(super) const DISK: Class = class(
     ],
 );
 
-/// `Microsoft:<machine>\<adapter>`, with what is behind it.
-fn adapter_id(scene: &Scene<'_>, rest: &str) -> Value {
+/// `Microsoft:<machine>\<adapter>`.
+fn adapter_id(scene: &Scene<'_>) -> Value {
     let upper = |guid: uuid::Uuid| guid.to_string().to_uppercase();
     scene.of_copy(|copy| {
-        scene.of_adapter(|view| text(&format!("Microsoft:{}\\{}{rest}", upper(copy.guid), upper(view.guid))))
+        scene.of_adapter(|view| text(&format!("Microsoft:{}\\{}", upper(copy.guid), upper(view.guid))))
     })
 }
 
@@ -187,7 +187,7 @@ pub(super) const ADAPTER: Class = class(
     "CIM_EthernetPortAllocationSettingData",
     Kind::Adapter,
     &[
-        string("InstanceID").key().live(|s| adapter_id(s, "")),
+        string("InstanceID").key().live(adapter_id),
         string("TestReplicaPoolID").live(|s| s.of_adapter(|view| or_null(view.adapter.test_pool.as_ref()))),
         string("TestReplicaSwitchName")
             .live(|s| s.of_adapter(|view| or_null(view.adapter.test_switch.as_ref()))),
@@ -209,7 +209,7 @@ pub(super) const FAILOVER_ADAPTER: Class = class(
         string("Subnets").array().live(|s| s.told(|a| texts(&a.subnets))),
         string("DefaultGateways").array().limit(Limit::Elements(5)).live(|s| s.told(|a| texts(&a.gateways))),
         string("DNSServers").array().live(|s| s.told(|a| texts(&a.dns_servers))),
-        string("InstanceID").key().live(|s| adapter_id(s, "\\Failover")),
+        string("InstanceID").key(),
         string("Caption"),
         string("Description"),
         string("ElementName"),
