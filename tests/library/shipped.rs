@@ -21,6 +21,7 @@ const ON_DISKS: &[&str] = &[
     "disasters/point-older-than-a-shrink.yaml",
     "disasters/replica-restored-from-backup.yaml",
     "disasters/resynchronization-with-other-sizes.yaml",
+    "disasters/test-machine-migrated.yaml",
     "disasters/wrong-media-folder.yaml",
 ];
 

@@ -237,10 +237,11 @@ impl DiskStore for Images {
     }
 
     fn remove(&mut self, copy: CopyId) -> StoreResult<()> {
-        self.log_stop(copy)?;
-        self.log_stop(copy.extended())?;
         self.log_forget_received(copy)?;
         let copy = self.copies.remove(&copy).expect("the copy exists");
+        for tracking in [copy.tracking, copy.extended].into_iter().flatten() {
+            tracking.remove()?;
+        }
         copy.disks.into_iter().try_for_each(Disk::remove)
     }
 
